@@ -1,0 +1,1 @@
+"""Repair presets that ship with unbake: TOML files beside this one, data only."""
