@@ -1,0 +1,184 @@
+"""The models unbake knows: their cards, whether their weights are here, and how to make a network of them.
+
+A card is a TOML file. The built-in ones lie in `models/cards`, the user's own in `cards` below `UNBAKE_HOME`. Listing
+and finding cards is cheap: torch and numpy are imported only by `load`. What a network does with a chunk is the
+business of its own module; chunk plan, resampling and overlap-add belong to the separation engine.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import tomllib
+from importlib import resources
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from core import places
+from core.errors import UnbakeError, os_error
+from models import weights as weight_files
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+    from pathlib import Path
+
+    from torch import nn
+
+
+class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file of weights, pinned by size and hash.
+
+    `url` is where it comes from: `https://...`, `package:NAME/path` for a file that an installed Python package
+    carries, or `file:/path`. `sha256` is in lower-case hex, `bytes` the exact size, `format` one of
+    `models.weights.FORMATS`.
+    """
+
+    url: Annotated[str, Meta(pattern=r"^(https://|package:|file:).")]
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+    bytes: Annotated[int, Meta(gt=0)]
+    format: str
+
+    def path(self) -> Path:
+        """Where the file is on this machine, or would be once fetched."""
+        return weight_files.locate(self.url, self.sha256)
+
+
+class Score(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A published quality figure: `values` maps stem names (or "mean") to `metric` in dB on `test_set`."""
+
+    metric: str
+    test_set: str
+    source: str
+    values: dict[str, float]
+
+
+class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a model is, and what the separation engine has to know of it.
+
+    `stems` is the order of the network's outputs, `sample_rate` in Hz, `chunk` the frames of one network call (at that
+    rate), `about` one or two sentences for the person who chooses, `config` the network's own parameters.
+    """
+
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    architecture: str
+    stems: Annotated[tuple[str, ...], Meta(min_length=1)]
+    sample_rate: Annotated[int, Meta(ge=8000, le=192_000)]
+    chunk: Annotated[int, Meta(gt=0)]
+    about: str
+    licence: str
+    source: str
+    weights: tuple[Weights, ...] = ()
+    config: dict[str, Any] = {}
+    scores: tuple[Score, ...] = ()
+
+
+class Architecture(msgspec.Struct, frozen=True):
+    """A kind of network: the module that has `build(card, tensors)`, and the version of its arithmetic.
+
+    The version stands here and not in the module so that a key of the stem store can be made without importing torch.
+    """
+
+    module: str
+    version: int
+
+
+ARCHITECTURES = {
+    "spleeter": Architecture("models.spleeter", version=1),
+}
+"""Raise a version whenever the samples that come out change: stored stems of the older one are then made anew."""
+
+
+def cards() -> dict[str, Card]:
+    """All cards by name: the built-in ones, then the user's own (which replace a built-in one of the same name)."""
+    found: dict[str, Card] = {}
+    for folder in (resources.files("models") / "cards", places.home() / "cards"):
+        if folder.is_dir():
+            for file in sorted((entry for entry in folder.iterdir() if entry.name.endswith(".toml")), key=str):
+                card = read_card(file)
+                found[card.name] = card
+    return found
+
+
+def read_card(file: Path | Traversable) -> Card:
+    """The card in a TOML file; `[weights]` may be one table or several (`[[weights]]`)."""
+    where = str(file)
+    try:
+        data = tomllib.loads(file.read_bytes().decode("utf-8"))
+    except OSError as error:
+        raise os_error(error, where) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UnbakeError(f"not a valid model card: {error}", where=where) from error
+    if isinstance(data.get("weights"), dict):
+        data["weights"] = [data["weights"]]
+    try:
+        card = msgspec.convert(data, Card)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `")
+        key = path.rstrip("`").removeprefix("$").removeprefix(".")
+        raise UnbakeError(f"{key}: {reason}" if key else reason, where=where, remedy="mend the model card") from error
+    if len(set(card.stems)) != len(card.stems):
+        raise UnbakeError("stems: a name stands there twice", where=where, remedy="mend the model card")
+    known(card.architecture, ARCHITECTURES, "architecture", where=where)
+    for index, item in enumerate(card.weights):
+        known(item.format, weight_files.FORMATS, f"weights[{index}].format", where=where)
+    return card
+
+
+def known(name: str, names: Any, kind: str, *, where: str | None = None, remedy: str | None = None) -> None:
+    """Raises an UnbakeError with near matches unless `name` is one of `names`."""
+    if name in names:
+        return
+    near = difflib.get_close_matches(name, list(names), n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(sorted(names))}"
+    raise UnbakeError(f'no {kind} is called "{name}"; {hint}', where=where, remedy=remedy)
+
+
+def find(name: str) -> Card:
+    """The card of that name; near matches are in the error when there is none."""
+    everything = cards()
+    known(name, everything, "model", remedy="see: unbake models list")
+    return everything[name]
+
+
+def is_installed(card: Card) -> bool:
+    """Whether all weights are here with the right size. Their hashes are checked when they are loaded."""
+    try:
+        return all(item.path().stat().st_size == item.bytes for item in card.weights)
+    except (OSError, UnbakeError):
+        return False
+
+
+def network_version(card: Card) -> str:
+    """Changes whenever the samples that the network gives could change: its arithmetic, weights or configuration."""
+    known(card.architecture, ARCHITECTURES, "architecture", where=card.name)
+    version = ARCHITECTURES[card.architecture].version
+    pinned = {
+        "architecture": card.architecture,
+        "stems": card.stems,
+        "sample_rate": card.sample_rate,
+        "chunk": card.chunk,
+        "config": card.config,
+        "weights": [item.sha256 for item in card.weights],
+    }
+    digest = hashlib.sha256(msgspec.json.encode(pinned, order="deterministic")).hexdigest()
+    return f"{card.architecture}-{version}-{digest[:16]}"
+
+
+def load(card: Card, device: str = "cpu") -> nn.Module:
+    """The network in eval mode on `device`, float32, its weights verified by SHA-256.
+
+    Maps float32 `[batch, 2, card.chunk]` (full scale 1.0) to float32 `[batch, len(card.stems), 2, card.chunk]`.
+    """
+    import torch
+
+    known(card.architecture, ARCHITECTURES, "architecture", where=card.name)
+    tensors = [weight_files.read(item, remedy=f"unbake models fetch {card.name}") for item in card.weights]
+    network: nn.Module = importlib.import_module(ARCHITECTURES[card.architecture].module).build(card, tensors)
+    try:
+        return network.to(device=torch.device(device), dtype=torch.float32).eval().requires_grad_(False)
+    except (RuntimeError, AssertionError) as error:
+        # torch reports an absent or full device as either, with a stack of advice after the first line
+        raise UnbakeError(f"can't be used: {str(error).splitlines()[0]}", where=f"device {device}") from error
