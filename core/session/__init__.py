@@ -1,0 +1,1 @@
+"""The document an engineer edits: immutable values, TOML in and out, presets laid over it, history."""

@@ -1,0 +1,129 @@
+"""The session: one immutable value that says what was done to which file.
+
+Units live in the names, ranges in the types, and every number is checked when a value is made. Reading and writing TOML
+is `files`, laying presets over it `presets`, undo `history`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from core.session.processors import Checked, Dither, Limiter, MasterProcessor, Processor, StripProcessor
+
+SCHEMA = 1
+RESIDUAL = "residual"
+"""The strip of what no stem holds."""
+
+
+class Source(Struct, frozen=True, forbid_unknown_fields=True):
+    """The master that is being repaired. Never opened for writing."""
+
+    path: str
+    sha256: str
+    sample_rate: int
+    channels: int
+    frames: int
+    container: str
+    subtype: str
+
+
+class Separation(Checked, frozen=True):
+    """Which network made the stems, how, and the SHA-256 of each stem file once there are any.
+
+    `stems_from` is the folder (or `.stem.mp4`) of stems made by another tool; `model` is then "external".
+    """
+
+    model: str = "starter"
+    stems: tuple[str, ...] = ()
+    overlap: Annotated[float, Meta(ge=1.5, le=8.0, description="passes over the audio")] = 2.0
+    stems_from: str | None = None
+    align: bool = False
+    hashes: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class Strip(Checked, frozen=True):
+    """What is done to one stem.
+
+    `pan` is a balance from -1 (left only) to 1 (right only) with 0 dB at the centre. `mode` says what the processed
+    stem does to the master (the design's delta formula), `blend` how much of it a `parallel` strip adds.
+    """
+
+    gain_db: Annotated[float, Meta(ge=-96.0, le=24.0, description="dB")] = 0.0
+    pan: Annotated[float, Meta(ge=-1.0, le=1.0, description="balance")] = 0.0
+    polarity: Literal[1, -1] = 1
+    mode: Literal["replace", "parallel", "cancel"] = "replace"
+    blend: Annotated[float, Meta(ge=0.0, le=4.0, description="share added by a parallel strip")] = 0.0
+    chain: tuple[StripProcessor, ...] = ()
+
+    @property
+    def processed(self) -> bool:
+        """Whether anything in the strip alters its stem."""
+        fader_moved = self.gain_db != 0.0 or self.pan != 0.0 or self.polarity != 1
+        return fader_moved or any(processor.active for processor in self.chain)
+
+    @property
+    def neutral(self) -> bool:
+        """Whether the strip's delta is zero by its settings, so that it is left out of the sum altogether."""
+        if self.mode == "replace":
+            return not self.processed
+        return self.mode == "parallel" and self.blend == 0.0
+
+
+class Session(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The whole document. `rights` is free text of the engineer's, carried verbatim into every certificate."""
+
+    source: Source
+    schema: int = SCHEMA
+    separation: Separation = Separation()
+    strips: dict[str, Strip] = {}
+    master: tuple[MasterProcessor, ...] = ()
+    rights: dict[str, Any] = {}
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """Names of the strips that change something, in the order of the stems, the residual last."""
+        order = (*self.separation.stems, RESIDUAL)
+        names = [name for name, strip in self.strips.items() if not strip.neutral]
+        return tuple(sorted(names, key=lambda name: order.index(name) if name in order else len(order)))
+
+    @property
+    def master_active(self) -> tuple[Processor, ...]:
+        """Master processors that alter the bus: all active ones but dither."""
+        return tuple(p for p in self.master if p.active and not isinstance(p, Dither))
+
+    @property
+    def dither(self) -> Dither | None:
+        """The explicit dither, bypassed or not; None leaves it to the automatic rule."""
+        return next((p for p in reversed(self.master) if isinstance(p, Dither)), None)
+
+    @property
+    def untouched(self) -> bool:
+        """Whether a render must be the source, sample for sample."""
+        return not self.changed and not self.master_active and (self.dither is None or self.dither.bypass)
+
+
+__all__ = [
+    "RESIDUAL",
+    "SCHEMA",
+    "Dither",
+    "Limiter",
+    "MasterProcessor",
+    "Processor",
+    "Separation",
+    "Session",
+    "Source",
+    "Strip",
+    "StripProcessor",
+]
+
+
+def audible_key(session: Session) -> bytes:
+    """What decides the samples of a render, as bytes: equal for sessions that must sound the same.
+
+    Leaves out paths and rights, so that a session moved to another folder gives the same dither.
+    """
+    parts = (session.source.sha256, {name: session.strips[name] for name in session.changed}, session.master)
+    return msgspec.json.encode(parts, order="deterministic")

@@ -1,0 +1,162 @@
+"""Sessions on disk: beside their source as `NAME.unbake.toml`, whole or not at all."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import itertools
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from core import places
+from core.errors import UnbakeError
+from core.session import toml
+from core.session.document import RESIDUAL, SCHEMA, MasterProcessor, Separation, Session, Source, Strip
+
+SUFFIX = ".unbake.toml"
+
+
+def default_path(source: Path) -> Path:
+    """Where the session of a source lies: beside it, or under `UNBAKE_HOME` when that folder can't be written.
+
+    An existing session is found in either place. Under `UNBAKE_HOME` a hash of the source's full path keeps two
+    sources of one name apart.
+    """
+    source = source.absolute()
+    beside = source.with_name(source.stem + SUFFIX)
+    if beside.exists() or os.access(source.parent, os.W_OK):
+        return beside
+    mark = hashlib.sha256(os.fsencode(source)).hexdigest()[:8]
+    return places.home() / "sessions" / f"{source.stem}-{mark}{SUFFIX}"
+
+
+def load(path: Path) -> Session:
+    """Reads and validates a session. Raises UnbakeError that names file, line and key.
+
+    `source.path` comes back absolute: in the file it may be relative to the session's folder.
+    """
+    text = toml.read_text(path)
+    session = from_tables(toml.parse(text, str(path)), toml.Origin(str(path), text))
+    source = Path(os.path.normpath(path.absolute().parent / session.source.path))
+    return msgspec.structs.replace(session, source=msgspec.structs.replace(session.source, path=str(source)))
+
+
+def dumps(session: Session, folder: Path | None = None) -> str:
+    """The session as TOML; a source inside `folder` is named relative to it, so that both can be moved together."""
+    tables = to_tables(session)
+    source = Path(session.source.path)
+    if folder is not None and source.is_absolute() and source.is_relative_to(folder.absolute()):
+        tables["source"]["path"] = str(source.relative_to(folder.absolute()))
+    return toml.dump(tables)
+
+
+def to_tables(session: Session) -> dict[str, Any]:
+    """The session as plain tables, `schema` first."""
+    tables: dict[str, Any] = msgspec.to_builtins(
+        session, builtin_types=(datetime.datetime, datetime.date, datetime.time)
+    )
+    return {"schema": session.schema, **{key: value for key, value in tables.items() if key != "schema"}}
+
+
+def from_tables(tables: dict[str, Any], origin: toml.Origin) -> Session:
+    """Validates plain tables as a session; complaints name where `origin` says they came from."""
+    schema = tables.get("schema", SCHEMA)
+    if isinstance(schema, int) and schema > SCHEMA:
+        origin.fail(f"made by a newer unbake (schema {schema}, this one reads {SCHEMA})", ("schema",))
+    known = Session.__struct_fields__
+    for key in tables:
+        if key not in known:
+            origin.fail("no such key", (key,), f"known keys: {', '.join(known)}")
+    if "source" not in tables:
+        origin.fail("is missing", ("source",))
+    strips = tables.get("strips", {})
+    if not isinstance(strips, dict):
+        origin.fail("must be a table", ("strips",))
+    session = Session(
+        schema=origin.convert(schema, int, ("schema",)),
+        source=origin.convert(tables["source"], Source, ("source",)),
+        separation=origin.convert(tables.get("separation", {}), Separation, ("separation",)),
+        strips={name: origin.convert(value, Strip, ("strips", name)) for name, value in strips.items()},
+        master=convert_master(tables.get("master", []), origin),
+        rights=origin.convert(tables.get("rights", {}), dict[str, Any], ("rights",)),
+    )
+    check_strips(session, origin)
+    return session
+
+
+def convert_master(value: Any, origin: toml.Origin) -> tuple[MasterProcessor, ...]:
+    """The master stage from plain tables."""
+    return origin.convert(value, tuple[MasterProcessor, ...], ("master",))
+
+
+def check_strips(session: Session, origin: toml.Origin) -> None:
+    """Refuses strips of stems that the session's separation does not make."""
+    stems = session.separation.stems
+    for name in session.strips:
+        if stems and name not in (*stems, RESIDUAL):
+            have = ", ".join((*stems, RESIDUAL))
+            origin.fail("no such stem", ("strips", name), f"{session.separation.model} makes {have}")
+
+
+def set_values(session: Session, assignments: list[str]) -> Session:
+    """The session with `PATH=VALUE` assignments made in order, such as `strips.bass.gain_db=-2`.
+
+    A value is TOML; a bare word is text. `chain[N]` with N one past the end appends. `PATH=` alone takes the key out,
+    so that it falls back to its default. Raises UnbakeError naming the assignment.
+    """
+    tables = to_tables(session)
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals:
+            raise UnbakeError("not an assignment; write PATH=VALUE", where=assignment)
+        steps = toml.steps_of(path.strip())
+        if text.strip():
+            _assign(tables, steps, _value(text.strip()), assignment)
+        else:
+            _remove(tables, steps, assignment)
+    return from_tables(tables, toml.Origin(" ".join(assignments)))
+
+
+def _value(text: str) -> Any:
+    try:
+        return toml.parse(f"value = {text}", text)["value"]
+    except UnbakeError:
+        if text[0] in "[{\"'":
+            raise
+        return text
+
+
+def _assign(tables: Any, steps: tuple[str | int, ...], value: Any, assignment: str) -> None:
+    for step, following in itertools.pairwise(steps):
+        fresh: Any = [] if isinstance(following, int) else {}
+        if isinstance(tables, dict) and isinstance(step, str):
+            if isinstance(tables.get(step), tuple):
+                tables[step] = list(tables[step])
+            tables = tables.setdefault(step, fresh)
+        elif isinstance(tables, list) and isinstance(step, int) and step < len(tables):
+            tables = tables[step]
+        else:
+            raise UnbakeError(f"there is nothing at {step} to set a value in", where=assignment)
+    last = steps[-1]
+    if isinstance(tables, dict) and isinstance(last, str):
+        tables[last] = value
+    elif isinstance(tables, list) and isinstance(last, int) and last <= len(tables):
+        tables[last : last + 1] = [value]
+    else:
+        raise UnbakeError(f"there is no place {last} to set", where=assignment, remedy="places count from 0")
+
+
+def _remove(tables: Any, steps: tuple[str | int, ...], assignment: str) -> None:
+    for step in steps[:-1]:
+        try:
+            tables[step] = list(tables[step]) if isinstance(tables[step], tuple) else tables[step]
+            tables = tables[step]
+        except (KeyError, IndexError, TypeError):
+            raise UnbakeError("there is nothing to take out", where=assignment) from None
+    try:
+        del tables[steps[-1]]
+    except (KeyError, IndexError, TypeError):
+        raise UnbakeError("there is nothing to take out", where=assignment) from None

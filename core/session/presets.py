@@ -1,0 +1,150 @@
+"""Presets: partial sessions that are laid over the current one.
+
+A preset is a TOML file of the session's own words: `name`, `about`, optional `[needs]`, `[strips.X]`,
+`[[strips.X.chain]]` and `[[master]]`. What it names it sets; what it does not name stays. A chain or a master stage is
+set as a whole, so that laying a preset over a session twice is the same as once.
+"""
+
+from __future__ import annotations
+
+import difflib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from core import places
+from core.errors import UnbakeError
+from core.session import files, toml
+from core.session.document import MasterProcessor, Session, Strip, StripProcessor
+from core.session.processors import Checked
+
+
+class StripPatch(Checked, frozen=True):
+    """The fields of a strip that a preset sets."""
+
+    gain_db: Annotated[float, Meta(ge=-96.0, le=24.0)] | UnsetType = UNSET
+    pan: Annotated[float, Meta(ge=-1.0, le=1.0)] | UnsetType = UNSET
+    polarity: Literal[1, -1] | UnsetType = UNSET
+    mode: Literal["replace", "parallel", "cancel"] | UnsetType = UNSET
+    blend: Annotated[float, Meta(ge=0.0, le=4.0)] | UnsetType = UNSET
+    chain: tuple[StripProcessor, ...] | UnsetType = UNSET
+
+
+class Needs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a preset can't do without: stems that the separation must make, in words the reader can check."""
+
+    stems: tuple[str, ...] = ()
+
+
+class Preset(msgspec.Struct, frozen=True):
+    """A repair that can be laid over any session whose model makes the stems it needs."""
+
+    name: str
+    about: str
+    origin: str
+    """"built in", or the path of the user's file."""
+    needs: Needs = Needs()
+    strips: dict[str, StripPatch] = {}
+    master: tuple[MasterProcessor, ...] | UnsetType = UNSET
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """Every stem the preset names, needed or treated."""
+        return tuple(dict.fromkeys((*self.needs.stems, *self.strips)))
+
+    def over(self, session: Session) -> Session:
+        """The session with this preset laid over it. Raises UnbakeError when the session lacks a stem it names."""
+        available = (*session.separation.stems, "residual")
+        for stem in self.stems:
+            if stem not in available:
+                raise UnbakeError(
+                    f"preset {self.name} needs the stem {stem}, but {session.separation.model} makes "
+                    f"{', '.join(session.separation.stems)}",
+                    remedy="choose another model with --model; unbake models list shows their stems",
+                )
+        strips = dict(session.strips)
+        for name, patch in self.strips.items():
+            given = {key: value for key, value in msgspec.structs.asdict(patch).items() if value is not UNSET}
+            strips[name] = msgspec.structs.replace(strips.get(name, Strip()), **given)
+        master = session.master if self.master is UNSET else self.master
+        return msgspec.structs.replace(session, strips=strips, master=master)
+
+
+def parse(text: str, where: str, origin_name: str) -> Preset:
+    """A preset from its TOML. Raises UnbakeError naming file, line and key."""
+    tables = toml.parse(text, where)
+    origin = toml.Origin(where, text)
+    known = ("name", "about", "needs", "strips", "master")
+    for key in tables:
+        if key not in known:
+            origin.fail("no such key", (key,), f"known keys: {', '.join(known)}")
+    for key in ("name", "about"):
+        if key not in tables:
+            origin.fail("is missing", (key,))
+    strips: Any = tables.get("strips", {})
+    if not isinstance(strips, dict):
+        origin.fail("must be a table", ("strips",))
+    return Preset(
+        name=origin.convert(tables["name"], str, ("name",)),
+        about=origin.convert(tables["about"], str, ("about",)),
+        origin=origin_name,
+        needs=origin.convert(tables.get("needs", {}), Needs, ("needs",)),
+        strips={name: origin.convert(value, StripPatch, ("strips", name)) for name, value in strips.items()},
+        master=files.convert_master(tables["master"], origin) if "master" in tables else UNSET,
+    )
+
+
+def read(path: Path) -> Preset:
+    """A preset from a file of the user's."""
+    return parse(toml.read_text(path), str(path), str(path))
+
+
+def built_in() -> list[Preset]:
+    """The presets that ship with unbake, by name."""
+    found = [entry for entry in resources.files("presets").iterdir() if entry.name.endswith(".toml")]
+    loaded = [parse(entry.read_text(encoding="utf-8"), f"presets/{entry.name}", "built in") for entry in found]
+    return sorted(loaded, key=lambda preset: preset.name)
+
+
+def user_folder() -> Path:
+    """Where the user's own presets lie."""
+    return places.home() / "presets"
+
+
+def user_files() -> list[Path]:
+    """The user's preset files, in name order, readable or not."""
+    folder = user_folder()
+    return sorted(folder.glob("*.toml")) if folder.is_dir() else []
+
+
+def find(wanted: str) -> Preset:
+    """A preset by name, the user's own before one that is built in, or by the path of its file.
+
+    Raises UnbakeError with the nearest names when there is none.
+    """
+    if wanted.endswith(".toml") or "/" in wanted:
+        return read(Path(wanted).expanduser())
+    for path in user_files():
+        if path.stem == wanted or (path.stem != wanted and _name_of(path) == wanted):
+            return read(path)
+    ours = {preset.name: preset for preset in built_in()}
+    if wanted in ours:
+        return ours[wanted]
+    names = [*ours, *(path.stem for path in user_files())]
+    near = difflib.get_close_matches(wanted, names, n=2)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(names)}"
+    raise UnbakeError("no such preset", where=wanted, remedy=hint)
+
+
+def _name_of(path: Path) -> str | None:
+    """The name a user's file gives itself; None where the file is broken, which only matters to who asks for it."""
+    try:
+        return read(path).name
+    except UnbakeError:
+        return None
+
+
+__all__ = ["Needs", "Preset", "StripPatch", "built_in", "find", "parse", "read", "user_files", "user_folder"]
