@@ -53,8 +53,10 @@ def k_weighting(sample_rate: int) -> NDArray[np.float64]:
     """The K curve as second-order sections, float64 [2, 6] (b0 b1 b2 1 a1 a2): high shelf, then high-pass.
 
     The analogue prototype behind the 48 kHz coefficients of BS.1770-4 tables 1 and 2, put through the bilinear
-    transform with its corner pre-warped; at 48 kHz it gives the printed values back. Needs `sample_rate` >= 4000 Hz.
+    transform with its corner pre-warped; at 48 kHz it gives the printed values back. Raises UnbakeError below 4 kHz.
     """
+    if sample_rate < LOWEST_RATE:
+        raise UnbakeError(f"loudness is not defined at {sample_rate} Hz", remedy=f"use {LOWEST_RATE} Hz or more")
     shelf_k = math.tan(math.pi * 1681.974450955533 / sample_rate)
     shelf_q = 0.7071752369554196
     high = 10.0 ** (3.999843853973347 / 20.0)
@@ -97,9 +99,9 @@ def channel_weights(speakers: tuple[str, ...]) -> NDArray[np.float64]:
 class LoudnessMeter:
     """Integrated loudness, range, maxima and peaks of one stream.
 
-    `speakers` names the channels in order ("L", "R", "C", "LFE", "Ls", "Rs", "Lb", "Rb", "M"). Below 4 kHz sample rate
-    only peaks are measured. True peak is measured with 4x oversampling below 96 kHz, 2x below 192 kHz, and is the
-    sample peak from there on; with `true_peak=False` it is None.
+    `speakers` names the channels in order ("L", "R", "C", "LFE", "Ls", "Rs", "Lb", "Rb", "M"). True peak is measured
+    with 4x oversampling below 96 kHz, 2x below 192 kHz, and is the sample peak from there on; with `true_peak=False`
+    it is None. Raises UnbakeError for unknown speakers and sample rates below 4 kHz.
     """
 
     def __init__(self, sample_rate: int, speakers: tuple[str, ...], *, true_peak: bool = True) -> None:
@@ -107,8 +109,7 @@ class LoudnessMeter:
         self._rate = sample_rate
         self._heard = np.flatnonzero(weights)
         self._weights = weights[self._heard]
-        self._weighted = sample_rate >= LOWEST_RATE
-        self._sos = k_weighting(sample_rate) if self._weighted else None
+        self._sos = k_weighting(sample_rate)
         self._state = np.zeros((2, len(self._heard), 2))
         # One second at a time whatever comes in: ten hops fit it exactly at every integer rate.
         self._second = np.zeros((len(speakers), sample_rate))
@@ -133,9 +134,8 @@ class LoudnessMeter:
             start += taken
             if self._filled == self._rate:
                 peak = _peak(self._second)
-                if self._weighted:
-                    energies, self._state = self._weigh(self._second, peak, self._edges)
-                    self._energies.append(energies)
+                energies, self._state = self._weigh(self._second, peak, self._edges)
+                self._energies.append(energies)
                 self._peak = max(self._peak, peak)
                 if self._true_peak is not None:
                     self._true_peak.push(self._second, peak)
@@ -148,7 +148,7 @@ class LoudnessMeter:
         true_peak = None if self._true_peak is None else self._true_peak.ended(rest, _peak(rest))
         hops = np.concatenate([np.zeros(0), *self._energies])
         whole = int(np.searchsorted(self._edges, self._filled, side="right")) - 1
-        if self._weighted and whole:
+        if whole:
             edges = self._edges[: whole + 1]
             energies, _ = self._weigh(rest[:, : edges[-1]], _peak(rest), edges)
             hops = np.concatenate([hops, energies])
