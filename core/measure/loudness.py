@@ -163,6 +163,18 @@ class LoudnessMeter:
             sample_peak_dbfs=to_dbfs(peak),
         )
 
+    def ungated_lufs(self) -> float | None:
+        """K-weighted level of all that was pushed, quiet or short as it may be; None for silence.
+
+        The formula of BS.1770-4 without its gates: for a null test's residual, which mostly lies below the -70 LUFS
+        gate of a programme.
+        """
+        energy, frames = sum(float(hops.sum()) for hops in self._energies), self._rate * len(self._energies)
+        if self._filled:
+            rest = self._second[:, : self._filled]
+            energy += float(self._weigh(rest, _peak(rest), np.array([0, self._filled]))[0][0])
+        return _lufs(energy / (frames + self._filled)) if energy > 0.0 else None
+
     def _weigh(
         self, second: Block, peak: float, edges: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
