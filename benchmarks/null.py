@@ -72,9 +72,7 @@ def main() -> None:
                 bare, tested = (min(times) for times in zip(*rounds, strict=True))
                 name = source.parent.name if source.stem == "mixture" else source.stem
                 times = f"{bare:9.3f} s {tested:9.3f} s {tested / bare:6.2f} {seconds / tested:11.0f}"
-                print(
-                    f"{name:32} {case:20} {bare:9.3f} s {tested:9.3f} s {tested / bare:6.2f} {seconds / tested:11.0f}"
-                )
+                print(f"{name:32} {case:20} {times}")
 
 
 if __name__ == "__main__":
