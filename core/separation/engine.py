@@ -1,0 +1,252 @@
+"""Runs a network over a signal of any length in the memory of a few chunks.
+
+The engine takes a function that reads the input anywhere and gives finished frames in order; it knows nothing of
+files. Torch is imported inside the functions, so that importing this module costs nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from core.errors import UnbakeError
+from core.events import Note
+from core.separation import plan as plans
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from core.separation.plan import ChunkPlan
+
+GPU_BATCH = 8
+"""Chunks of one network call on a GPU: a fixed number, because a batch of another size may give other last bits."""
+
+
+class Finished(NamedTuple):
+    """Frames that no later chunk touches.
+
+    `audio` is float32 [stems, 2, n], from frame `start` on (n may be 0); `chunks` of the plan are done now, and each
+    network call took up to `batch` of them.
+    """
+
+    start: int
+    audio: NDArray[np.float32]
+    chunks: int
+    batch: int
+
+
+class OutOfMemory(Exception):  # noqa: N818 - it never leaves this module
+    """The device had no room for a batch."""
+
+
+def check_device_name(name: str) -> None:
+    """Refuses what is not `auto`, `cpu`, `cuda` or `cuda:N`, without importing torch."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise UnbakeError(f'no device is called "{name}"', remedy="use auto, cpu, cuda or cuda:N")
+
+
+def resolve_device(name: str) -> str:
+    """`cpu` or `cuda:N` for what was asked; `auto` takes the first GPU there is. Refuses devices that aren't here."""
+    check_device_name(name)
+    import torch
+
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise UnbakeError("no CUDA device on this machine", where=f"device {name}", remedy="use --device cpu")
+    number = int(name.partition(":")[2] or 0)
+    if number >= torch.cuda.device_count():
+        what = f"this machine has {torch.cuda.device_count()} CUDA device(s), numbered from 0"
+        raise UnbakeError(what, where=f"device {name}", remedy="use another --device")
+    return f"cuda:{number}"
+
+
+def describe_device(device: str) -> str:
+    """What decides the last bits of a result: kind of device and torch version. Work of two of them is never mixed."""
+    import torch
+
+    hardware = torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
+    return f"{hardware}, torch {torch.__version__}"
+
+
+def default_batch(device: str) -> int:
+    """Chunks of one network call: `GPU_BATCH` on a GPU, one on the CPU, where more only cost memory."""
+    return GPU_BATCH if device.startswith("cuda") else 1
+
+
+class Engine:
+    """One network on one device, with its windows.
+
+    `module` maps float32 [batch, 2, chunk] to float32 [batch, stems, 2, chunk]; `wanted` are the indexes of the stems
+    to keep. A run may be taken up at any frame and then gives the same values as one from the start: batches begin at
+    chunks whose index is a multiple of the batch, and chunks are added up in their order.
+    """
+
+    def __init__(
+        self, module: nn.Module, name: str, device: str, *, stems: int, wanted: Sequence[int], batch: int
+    ) -> None:
+        self.module = module
+        self.name = name
+        self.device = device
+        self.stems = stems
+        self.wanted = list(wanted)
+        self.batch = batch
+
+    def run(
+        self, plan: ChunkPlan, read: Callable[[int, int], NDArray[np.float32]], first_frame: int = 0
+    ) -> Generator[Finished | Note, None, None]:
+        """Finished frames from `first_frame` to the end, in order, and a note whenever the batch had to be halved.
+
+        `read(start, frames)` gives float32 [2, frames] and is asked for frames before 0 and past the length too.
+        Closing the iterator ends the run. Raises UnbakeError when one chunk alone has no room on the device, and when
+        the network gives values that are not finite or of another shape than it should.
+        """
+        frame = first_frame
+        while True:
+            try:
+                for finished in self._pass(plan, read, frame):
+                    yield finished
+                    frame = max(frame, finished.start + finished.audio.shape[-1])
+                return
+            except OutOfMemory as error:
+                if self.batch == 1:
+                    remedy = "use --device cpu" if self.device != "cpu" else "close other programs"
+                    what = f"out of memory on {self.device} with one chunk of the network {self.name}"
+                    raise UnbakeError(what, remedy=remedy) from error
+            # Outside the except block, where the traceback would keep the tensors alive.
+            self._free()
+            self.batch //= 2
+            yield Note(f"{self.device} is out of memory: going on with {self.batch} chunk(s) at a time")
+
+    def _pass(
+        self, plan: ChunkPlan, read: Callable[[int, int], NDArray[np.float32]], first_frame: int
+    ) -> Iterator[Finished]:
+        """`run` with one batch size, until the end or until memory runs out."""
+        batch, asynchronous = self.batch, self.device != "cpu"
+        index = plan.first_chunk(first_frame) // batch * batch
+        ring = self._guard(lambda: Ring(self.device, plan, batch, len(self.wanted)))
+        waiting: tuple[Copy, int, int] | None = None
+        while index < plan.count:
+            count = min(batch, plan.count - index)
+            mix = np.zeros((batch, 2, plan.chunk), np.float32)
+            for position in range(count):
+                mix[position] = read(plan.start(index + position), plan.chunk)
+            heard = [bool(mix[position].any()) for position in range(count)]
+            copy = self._guard(lambda mix=mix, heard=heard: ring.add(self._infer(mix) if any(heard) else None, heard))
+            start, index = plan.start(index), index + count
+            # On a GPU the frames of the batch before are written while this one is computed.
+            if waiting is not None:
+                yield self._finished(plan, first_frame, *waiting)
+            waiting = (copy, start, index)
+            if not asynchronous:
+                yield self._finished(plan, first_frame, *waiting)
+                waiting = None
+        if waiting is not None:
+            yield self._finished(plan, first_frame, *waiting)
+
+    def _infer(self, mix: NDArray[np.float32]) -> Tensor:
+        """The wanted stems of a batch: float32 [batch, stems, 2, chunk] on the device."""
+        import torch
+
+        with torch.inference_mode():
+            given = torch.from_numpy(mix)
+            if self.device != "cpu":
+                given = given.pin_memory().to(self.device, non_blocking=True)
+            stems = self.module(given)
+            if tuple(stems.shape) != (len(mix), self.stems, *mix.shape[1:]):
+                what = f"the network gave the shape {list(stems.shape)} for a mix of {list(mix.shape)}"
+                raise UnbakeError(what, where=self.name, remedy="its card doesn't fit the network")
+            if self.wanted != list(range(self.stems)):
+                stems = stems[:, self.wanted]
+            return stems.float()
+
+    def _finished(self, plan: ChunkPlan, first_frame: int, copy: Copy, start: int, chunks: int) -> Finished:
+        """The part of a copy that lies in the file and was not given before."""
+        audio = copy.wait()
+        begin, end = max(start, first_frame, 0), min(start + audio.shape[-1], plan.length)
+        audio = audio[..., begin - start : max(begin, end) - start]
+        if not np.isfinite(audio).all():
+            frame = begin + int(np.flatnonzero(~np.isfinite(audio).all(axis=(0, 1)))[0])
+            what = f"the network gave values that are no numbers (chunk {frame // plan.hop}, its frame {frame})"
+            raise UnbakeError(what, where=self.name, remedy="check its weights: unbake models check")
+        return Finished(begin, audio, chunks, self.batch)
+
+    def _guard(self, work: Callable[[], Any]) -> Any:
+        """Runs `work` with the device's own ways of saying that memory ran out made one."""
+        import torch
+
+        try:
+            return work()
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise OutOfMemory from error
+        except RuntimeError as error:
+            # The CPU allocator and cuDNN say it in a plain RuntimeError.
+            if re.search(r"DefaultCPUAllocator|not enough memory|out of memory|ALLOC_FAILED", str(error)):
+                raise OutOfMemory from error
+            raise
+
+    def _free(self) -> None:
+        """Gives memory that torch only keeps for later back to the device."""
+        import torch
+
+        if self.device != "cpu":
+            torch.cuda.empty_cache()
+
+    def close(self) -> None:
+        """Lets go of the network, and of the device's memory."""
+        del self.module
+        self._free()
+
+
+class Ring:
+    """The sum of the chunks that still may change: float32 [stems, 2, chunk + (batch - 1) hop] on the device."""
+
+    def __init__(self, device: str, plan: ChunkPlan, batch: int, stems: int) -> None:
+        import torch
+
+        self.device, self.hop, self.chunk = device, plan.hop, plan.chunk
+        self.weights = torch.from_numpy(plans.weights(plan.chunk, plan.hop)).to(device)
+        self.sum = torch.zeros((stems, 2, plan.chunk + (batch - 1) * plan.hop), device=device)
+
+    def add(self, stems: Tensor | None, heard: Sequence[bool]) -> Copy:
+        """Adds a batch's chunks that have sound (none when `stems` is None) and moves on past as many as were in it."""
+        import torch
+
+        with torch.inference_mode():
+            for position, sounds in enumerate(heard):
+                if sounds and stems is not None:
+                    begin = position * self.hop
+                    self.sum[..., begin : begin + self.chunk].addcmul_(stems[position], self.weights)
+            done = len(heard) * self.hop
+            copy = Copy(self.sum[..., :done], self.device)
+            rest = self.sum[..., done:].clone()
+            self.sum[..., : rest.shape[-1]] = rest
+            self.sum[..., rest.shape[-1] :] = 0.0
+            return copy
+
+
+class Copy:
+    """Frames on their way from the device to the host."""
+
+    def __init__(self, frames: Tensor, device: str) -> None:
+        import torch
+
+        self.arrived = None
+        if device == "cpu":
+            self.host = frames.clone()
+        else:
+            self.host = torch.empty(frames.shape, pin_memory=True)
+            self.host.copy_(frames, non_blocking=True)
+            self.arrived = torch.cuda.Event()
+            self.arrived.record(torch.cuda.current_stream(device))
+
+    def wait(self) -> NDArray[np.float32]:
+        """The frames, once they are here."""
+        if self.arrived is not None:
+            self.arrived.synchronize()
+        return self.host.numpy()

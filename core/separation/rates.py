@@ -1,0 +1,50 @@
+"""Sample rate conversion in a stream, sample-aligned and of exact length (soxr, VHQ).
+
+A frame n of the one rate is the frame n * to / from of the other; the converter takes its own delay out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import soxr
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+VERSION = f"soxr {soxr.__version__} / {soxr.__libsoxr_version__}"
+
+
+def converted_length(frames: int, from_rate: int, to_rate: int) -> int:
+    """Frames at `to_rate` that cover `frames` frames at `from_rate`: never fewer, so nothing is cut off on the way."""
+    return -(-frames * to_rate // from_rate)
+
+
+class Converter:
+    """Turns a stream of float32 [n, channels] at one rate into exactly `length` frames at another."""
+
+    def __init__(self, from_rate: int, to_rate: int, channels: int, length: int) -> None:
+        self.ratio = from_rate / to_rate
+        self.channels = channels
+        self.left = length
+        self.stream = (
+            None
+            if from_rate == to_rate
+            else soxr.ResampleStream(from_rate, to_rate, channels, dtype="float32", quality="VHQ")
+        )
+
+    def push(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What came out for the frames that went in; the converter holds some back until `finish`."""
+        return self._cut(frames if self.stream is None else self.stream.resample_chunk(np.ascontiguousarray(frames)))
+
+    def finish(self) -> NDArray[np.float32]:
+        """The rest. The signal is taken to be zero after its end, so that its last frames ring out as they should."""
+        silence = np.zeros((int(np.ceil((self.left + 1) * self.ratio)) + 1, self.channels), np.float32)
+        return self._cut(silence if self.stream is None else self.stream.resample_chunk(silence, last=True))
+
+    def _cut(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        frames = frames[: self.left]
+        self.left -= len(frames)
+        return frames

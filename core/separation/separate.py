@@ -1,0 +1,374 @@
+"""Separation from a file to a set of stems in the store: looked up, taken up, or made.
+
+One way for every file: the channel groups are written as the network hears them, the network's stems are appended to
+work files as they are finished, and at the end source and stems are read side by side to write the set. Whatever stops
+it, the next run of the same recipe goes on where this one was safe.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from core.audio.atomic import write_bytes_atomically
+from core.audio.formats import BLOCK_FRAMES
+from core.audio.hashes import check_unchanged, fingerprint, sha256_file
+from core.audio.probe import probe
+from core.audio.read import open_reader
+from core.errors import UnbakeError, os_error
+from core.events import Note, Operation, Progress
+from core.separation import engine as engines
+from core.separation.assemble import RESIDUAL, assemble, file_tracks, work_tracks
+from core.separation.layout import groups_of
+from core.separation.plan import ChunkPlan, hop_of
+from core.separation.rates import Converter, converted_length
+from core.separation.store import ABOUT, About, Lock, Recipe, StemSet, Store, Unusable, new_entry
+from core.separation.work import State, Work, folder_bytes, read_extended
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from core.audio.formats import AudioInfo
+    from core.separation.assemble import Track
+    from core.separation.layout import Group
+
+WAIT_SECONDS = 0.5
+SPARE_BYTES = 16 << 20
+"""Room for headers, states and other programs beside what a separation is known to need."""
+
+
+class SeparationRequest(msgspec.Struct, frozen=True):
+    """What an engineer asks for.
+
+    `stems` empty means all stems of the model; `overlap` is passes over the audio (1.25 to 16), `device` one of auto,
+    cpu, cuda, cuda:N.
+    """
+
+    model: str = "starter"
+    stems: tuple[str, ...] = ()
+    overlap: float = 2.0
+    device: str = "auto"
+
+
+class Network(msgspec.Struct, frozen=True):
+    """What the separation has to know of a network, and how to get it when it is really needed.
+
+    `stems` is the order of its outputs, `sample_rate` in Hz, `chunk` in frames at that rate; `version` changes with
+    every change of the samples it gives. `load(device)` gives the module: float32 [batch, 2, chunk] to float32
+    [batch, stems, 2, chunk].
+    """
+
+    name: str
+    stems: tuple[str, ...]
+    sample_rate: int
+    chunk: int
+    version: str
+    load: Callable[[str], nn.Module]
+
+
+def registered(name: str) -> Network:
+    """The network of a model card. Does not import torch, and does not ask whether the weights are here."""
+    from models import registry
+
+    card = registry.find(name)
+    version = registry.network_version(card)
+    return Network(
+        name=card.name,
+        stems=tuple(card.stems),
+        sample_rate=card.sample_rate,
+        chunk=card.chunk,
+        version=version,
+        load=lambda device: registry.load(card, device),
+    )
+
+
+def recipe_of(source_sha256: str, request: SeparationRequest, network: Network) -> Recipe:
+    """What decides the samples of the request, with the stems in the model's order.
+
+    Refuses stems that the model doesn't have, and an overlap out of range.
+    """
+    unknown = [stem for stem in request.stems if stem not in network.stems]
+    if unknown:
+        what = f'the model {network.name} has no stem "{unknown[0]}"'
+        raise UnbakeError(what, where="stems", remedy=f"it has: {', '.join(network.stems)}")
+    for stem in network.stems:
+        if stem == RESIDUAL or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 _-]*", stem):
+            raise UnbakeError(f'"{stem}" can\'t be the name of a stem', where=network.name, remedy="mend its card")
+    hop_of(network.chunk, request.overlap)
+    return Recipe(
+        source_sha256=source_sha256,
+        model=network.name,
+        network_version=network.version,
+        stems=tuple(stem for stem in network.stems if stem in request.stems or not request.stems),
+        overlap=float(request.overlap),
+    )
+
+
+def lookup(
+    source_sha256: str, request: SeparationRequest, *, network: Network | None = None, store: Store | None = None
+) -> StemSet | None:
+    """The stems of a request if they are in the store and whole, else None. Computes nothing and changes nothing.
+
+    Raises UnbakeError when the entry was made by a newer unbake.
+    """
+    recipe = recipe_of(source_sha256, request, network or registered(request.model))
+    try:
+        return (store or Store()).find(recipe)
+    except Unusable:
+        return None
+
+
+def separate(
+    source: Path,
+    request: SeparationRequest,
+    *,
+    source_sha256: str | None = None,
+    network: Network | None = None,
+    store: Store | None = None,
+) -> Operation[StemSet]:
+    """The stems of a file, out of the store or made now.
+
+    `source_sha256` saves hashing the file when the caller knows it; `network` stands for the model of that name when
+    given. Yields Progress of "reading", "separating STEMS" (chunks of all channel groups, with the seconds of audio),
+    "writing stems" and "checking stems", and notes. Closing it keeps what was computed in the store, to be taken up
+    by the next call. Raises UnbakeError for an unknown model, stem or device, an overlap out of range, a source that
+    holds samples that are no numbers or changes meanwhile, a store without room, and a network that fails.
+    """
+    engines.check_device_name(request.device)
+    network = network or registered(request.model)
+    recipe_of("", request, network)  # what is wrong with the request is said before a long file is hashed
+    store = store or Store()
+    before = fingerprint(source)
+    info = probe(source)
+    if source_sha256 is None:
+        yield Progress("reading", 0, info.frames, info.seconds)
+        source_sha256 = sha256_file(source)
+    recipe = recipe_of(source_sha256, request, network)
+
+    def check_source() -> None:
+        check_unchanged(source, before)
+
+    def make() -> Operation[StemSet]:
+        superset = store.find_superset(recipe)
+        if superset is not None:
+            return (yield from take_from(superset, recipe, info, store, check_source))
+        return (yield from run(recipe, request.device, network, info, store, check_source))
+
+    return (yield from reuse_or_make(recipe, store, make))
+
+
+def reuse_or_make(recipe: Recipe, store: Store, make: Callable[[], Operation[StemSet]]) -> Operation[StemSet]:
+    """The set of a recipe out of the store, else what `make` puts there, under the recipe's lock."""
+    with contextlib.suppress(Unusable):  # it is set aside below, by the one who holds the lock
+        found = store.find(recipe)
+        if found is not None:
+            for text in found.notes:
+                yield Note(text)
+            return found
+    with store.lock(recipe.key()) as lock:
+        yield from acquire(lock)
+        try:
+            found = store.find(recipe)
+        except Unusable as unusable:
+            aside = store.set_aside(unusable.folder)
+            yield Note(f"stored stems can't be used: {unusable.reason}; made again (the old ones are in {aside})")
+            found = None
+        if found is None:
+            return (yield from make())
+        for text in found.notes:
+            yield Note(text)
+        return found
+
+
+def acquire(lock: Lock) -> Operation[None]:
+    """Waits for a lock, saying so; can be cancelled while it waits."""
+    if lock.acquire():
+        return
+    yield Note(f"{lock.holder()} is making these stems: waiting for it")
+    while not lock.acquire():
+        yield Progress("waiting for another separation", 0, 1)
+        time.sleep(WAIT_SECONDS)
+
+
+def run(
+    recipe: Recipe, device_asked: str, network: Network, info: AudioInfo, store: Store, check_source: Callable[[], None]
+) -> Operation[StemSet]:
+    """Makes the stems of a recipe, from the start or from where an earlier run stopped. The caller holds the lock."""
+    groups = groups_of(info.speakers)
+    device = engines.resolve_device(device_asked)
+    computed_by = engines.describe_device(device)
+    work = Work(store.partial_folder(recipe.key()), groups, recipe.stems)
+    try:
+        work.open()
+        if work.state.computed_by not in ("", computed_by):
+            yield Note(f"an earlier run stopped on another device or library ({work.state.computed_by}): starting anew")
+            work.reset()
+        describe(work.folder, info, recipe)
+        store.check_room(max(0, needed_bytes(info, groups, network, len(recipe.stems)) - folder_bytes(work.folder)))
+        if work.state.frames == 0:
+            yield from prepare(info, work, network.sample_rate)
+            check_source()
+            work.save(msgspec.structs.replace(work.state, computed_by=computed_by))
+        yield from run_network(recipe, network, device, info, work)
+        check_source()
+        tracks = functools.partial(work_tracks, work, network.sample_rate, info)
+        result = yield from put(recipe, info, tracks, store, check_source, device=device, computed_by=computed_by)
+    except BaseException:
+        # Without finished frames there is nothing to take up.
+        if not any(work.state.done.values()):
+            work.discard()
+        raise
+    work.discard()
+    return result
+
+
+def take_from(
+    superset: StemSet, recipe: Recipe, info: AudioInfo, store: Store, check_source: Callable[[], None]
+) -> Operation[StemSet]:
+    """Some stems of a set that is here with more of them: the files again, and a residual that holds the rest."""
+    yield Note(f"taken from stored stems of the same model: {', '.join(superset.stems)}")
+    folder = store.partial_folder(recipe.key())
+    try:
+        describe(folder, info, recipe)
+        store.check_room(stored_bytes(info, len(recipe.stems)))
+        tracks = functools.partial(file_tracks, {stem: Path(superset.stems[stem]) for stem in recipe.stems})
+        by = f"taken from {Path(superset.folder).name}"
+        return (yield from put(recipe, info, tracks, store, check_source, device=superset.device, computed_by=by))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def put(
+    recipe: Recipe,
+    info: AudioInfo,
+    tracks: Callable[[], AbstractContextManager[Mapping[str, Track]]],
+    store: Store,
+    check_source: Callable[[], None],
+    *,
+    device: str,
+    computed_by: str,
+    notes: Sequence[str] = (),
+) -> Operation[StemSet]:
+    """Assembles the files of a recipe from tracks and puts them into the store whole."""
+    folder = store.partial_folder(recipe.key()) / "entry"
+    try:
+        make_folder(folder)
+        assembled = yield from assemble(info, folder, tracks)
+        check_source()
+        entry = new_entry(recipe, info, assembled, device=device, computed_by=computed_by, notes=notes)
+        return store.publish(folder, entry)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def prepare(info: AudioInfo, work: Work, network_rate: int) -> Operation[None]:
+    """Writes what the network hears of each channel group, at its rate, and sees to it that every sample is a number.
+
+    A run that would fail in an hour fails here in a second, and what the network hears can't change under way.
+    """
+    length = converted_length(info.frames, info.sample_rate, network_rate)
+    done = 0
+    with open_reader(info.path) as reader, work.inputs() as files:
+        converters = {
+            name: Converter(info.sample_rate, network_rate, len(group.channels), length)
+            for name, group in work.groups.items()
+        }
+        while (block := reader.read(BLOCK_FRAMES)).shape[1]:
+            refuse_non_numbers(block, done, info)
+            for name, group in work.groups.items():
+                frames = np.ascontiguousarray(block[list(group.channels)].T, np.float32)
+                files[name].write(converters[name].push(frames).data)
+            done += block.shape[1]
+            yield Progress("reading", done, info.frames, info.seconds)
+        for name, converter in converters.items():
+            files[name].write(converter.finish().data)
+    if done != info.frames:
+        raise UnbakeError(f"holds {done} frames where its header says {info.frames}", where=info.path)
+    work.save(State(frames=length))
+
+
+def refuse_non_numbers(block: NDArray[np.floating], first_frame: int, info: AudioInfo) -> None:
+    """Refuses NaN, infinity and what float32 can't hold: one such sample would spoil chunks of every stem."""
+    with np.errstate(over="ignore"):
+        bad = ~np.isfinite(block.astype(np.float32))
+    if bad.any():
+        frame = int(np.flatnonzero(bad.any(axis=0))[0])
+        channel = int(np.flatnonzero(bad[:, frame])[0])
+        value, place = block[channel, frame], first_frame + frame
+        raise UnbakeError(
+            f"holds a sample that is no usable number ({value}) at frame {place} "
+            f"({place / info.sample_rate:.3f} s), channel {channel + 1} ({info.speakers[channel]})",
+            where=info.path,
+            remedy="repair the file in an editor first",
+        )
+
+
+def run_network(recipe: Recipe, network: Network, device: str, info: AudioInfo, work: Work) -> Operation[None]:
+    """Appends the network's stems to the work files of every channel group that isn't done yet."""
+    length = work.state.frames
+    if all(work.state.done.get(name, 0) >= length for name in work.groups):
+        return
+    plan = ChunkPlan(length, network.chunk, hop_of(network.chunk, recipe.overlap))
+    stage, total = f"separating {'/'.join(recipe.stems)}", plan.count * len(work.groups)
+    safe = sum(work.state.done.values())
+    if safe:
+        yield Note(f"an earlier run is taken up at {100.0 * safe / (length * len(work.groups)):.0f}%")
+    yield Progress(stage, 0, total, info.seconds)
+    wanted = [network.stems.index(stem) for stem in recipe.stems]
+    batch = work.state.batch or engines.default_batch(device)
+    module = network.load(device)
+    engine = engines.Engine(module, network.name, device, stems=len(network.stems), wanted=wanted, batch=batch)
+    try:
+        for number, (name, group) in enumerate(work.groups.items()):
+            with work.appending(name) as files, work.input_file(name).open("rb") as heard:
+                if files.frame >= length:
+                    continue
+                read = functools.partial(read_extended, heard, len(group.channels), length)
+                with contextlib.closing(engine.run(plan, read, files.frame)) as events:
+                    for event in events:
+                        if isinstance(event, Note):
+                            yield event
+                            continue
+                        files.append(event.audio, event.batch)
+                        yield Progress(stage, number * plan.count + event.chunks, total, info.seconds)
+    finally:
+        engine.close()
+
+
+def describe(folder: Path, info: AudioInfo, recipe: Recipe) -> None:
+    """Makes the folder of a separation, with what the store's listing says of it while it isn't finished."""
+    make_folder(folder)
+    about = About(Path(info.path).name, recipe.model, recipe.stems)
+    write_bytes_atomically(folder / ABOUT, msgspec.json.encode(about), force=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder, with those above it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise os_error(error, folder) from error
+
+
+def stored_bytes(info: AudioInfo, stems: int) -> int:
+    """Bytes of a finished set: every stem and the residual as 32-bit float."""
+    return (stems + 1) * info.channels * info.frames * 4 + SPARE_BYTES
+
+
+def needed_bytes(info: AudioInfo, groups: Sequence[Group], network: Network, stems: int) -> int:
+    """Bytes that a separation takes on disk at its peak: the finished set and the work files it is made of."""
+    length = converted_length(info.frames, info.sample_rate, network.sample_rate)
+    heard = sum(len(group.channels) for group in groups)
+    return stored_bytes(info, stems) + (stems + 1) * heard * length * 4

@@ -1,0 +1,217 @@
+"""The half-done separation on disk: what goes into the network, what came out so far, and how far that is safe.
+
+One folder holds raw float32 files, interleaved [frames, channels] at the network's rate: one input per channel group
+and one file per group and stem. `state.json` is replaced whole after the files were flushed to the disk, so whatever
+it calls done is there, also after a kill -9 or a power cut. What lies behind it in the files is cut off on return.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from typing import TYPE_CHECKING, BinaryIO
+
+import msgspec
+import numpy as np
+
+from core.audio.atomic import write_bytes_atomically, write_error
+from core.errors import UnbakeError, os_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from core.separation.layout import Group
+
+SAVE_SECONDS = 3.0
+"""How much work a kill -9 may cost, at most, in seconds of computing, besides the chunk that is under way."""
+SAMPLE = np.dtype("<f4")
+
+
+class State(msgspec.Struct, frozen=True):
+    """How far a half-done separation is.
+
+    `frames` is the length at the network's rate, 0 until all inputs are written. `done` says per channel group how many
+    frames of every stem are safe. They were computed by `computed_by` in batches of `batch` chunks: frames of another
+    device or library have other last bits, so they are not continued.
+    """
+
+    frames: int = 0
+    done: dict[str, int] = {}
+    computed_by: str = ""
+    batch: int = 0
+
+
+class Work:
+    """The folder of one half-done separation. The caller holds the lock of its entry."""
+
+    def __init__(self, folder: Path, groups: Sequence[Group], stems: Sequence[str]) -> None:
+        self.folder = folder
+        self.groups = {group.name: group for group in groups}
+        self.stems = tuple(stems)
+        self.state = State()
+
+    def open(self) -> None:
+        """Makes the folder, or takes up what an earlier run left in it; what doesn't fit together is made afresh."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.state = msgspec.json.decode((self.folder / "state.json").read_bytes(), type=State)
+        except FileNotFoundError:
+            self.state = State()
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self.state = State()
+        except OSError as error:
+            raise os_error(error, self.folder) from error
+        if not self._whole():
+            self.state = State()
+
+    def _whole(self) -> bool:
+        """Whether every file is at least as long as the state says."""
+        for name, group in self.groups.items():
+            wide = SAMPLE.itemsize * len(group.channels)
+            files = [(self.input_file(name), self.state.frames)]
+            files += [(self.stem_file(name, stem), self.state.done.get(name, 0)) for stem in self.stems]
+            if any(size_of(file) < frames * wide for file, frames in files):
+                return False
+        return True
+
+    def input_file(self, group: str) -> Path:
+        """What the network hears of a channel group."""
+        return self.folder / f"{group}.input.f32"
+
+    def stem_file(self, group: str, stem: str) -> Path:
+        """What the network made of a channel group for one stem."""
+        return self.folder / f"{group}.{stem}.f32"
+
+    def save(self, state: State) -> None:
+        """Replaces the state. The files it speaks of must have reached the disk before."""
+        write_bytes_atomically(self.folder / "state.json", msgspec.json.encode(state), force=True)
+        self.state = state
+
+    @contextlib.contextmanager
+    def appending(self, group: str) -> Iterator[StemFiles]:
+        """The stem files of a group, cut to what is safe. Whatever ends it, what was appended is made safe."""
+        files = StemFiles(self, group)
+        try:
+            yield files
+            files.make_safe()
+        except OSError as error:
+            raise write_error(error, self.folder) from error
+        except BaseException:
+            # Cancelled or failed: what was computed since the last time is kept too, if the disk still takes it.
+            with contextlib.suppress(OSError, UnbakeError):
+                files.make_safe()
+            raise
+        finally:
+            files.close()
+
+    @contextlib.contextmanager
+    def inputs(self) -> Iterator[Mapping[str, BinaryIO]]:
+        """The input files by group, empty and opened for writing, flushed to the disk on the way out."""
+        with contextlib.ExitStack() as stack:
+            try:
+                files = {name: stack.enter_context(self.input_file(name).open("wb")) for name in self.groups}
+                yield files
+                for file in files.values():
+                    flush_to_disk(file)
+            except OSError as error:
+                raise write_error(error, self.folder) from error
+
+    def reset(self) -> None:
+        """Starts anew with an empty folder."""
+        self.discard()
+        self.open()
+
+    def discard(self) -> None:
+        """Removes the folder and all work in it."""
+        self.state = State()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class StemFiles:
+    """The stem files of one channel group while they grow."""
+
+    def __init__(self, work: Work, group: str) -> None:
+        self.work, self.group = work, group
+        self.channels = len(work.groups[group].channels)
+        self.frame = work.state.done.get(group, 0)
+        self.batch = work.state.batch
+        self.saved_at = time.monotonic()
+        self.files: list[BinaryIO] = []
+        try:
+            for stem in work.stems:
+                file = work.stem_file(group, stem)
+                self.files.append(file.open("r+b" if file.exists() else "w+b"))
+                self.files[-1].truncate(self.frame * self.channels * SAMPLE.itemsize)
+                self.files[-1].seek(0, os.SEEK_END)
+        except OSError as error:
+            self.close()
+            raise os_error(error, work.folder) from error
+
+    def append(self, audio: NDArray[np.float32], batch: int) -> None:
+        """Writes float32 [stems, 2, n]; of a mono group the mean of both sides. Makes it safe every few seconds."""
+        for file, stem in zip(self.files, audio, strict=True):
+            frames = stem if self.channels == 2 else stem.mean(axis=0, keepdims=True)
+            file.write(np.ascontiguousarray(frames.T, SAMPLE).data)
+        self.frame += audio.shape[-1]
+        self.batch = batch
+        if time.monotonic() - self.saved_at >= SAVE_SECONDS:
+            self.make_safe()
+
+    def make_safe(self) -> None:
+        """Flushes the files to the disk, then says so in the state."""
+        for file in self.files:
+            flush_to_disk(file)
+        state = self.work.state
+        done = {**state.done, self.group: self.frame}
+        self.work.save(msgspec.structs.replace(state, done=done, batch=self.batch))
+        self.saved_at = time.monotonic()
+
+    def close(self) -> None:
+        """Closes the files."""
+        for file in self.files:
+            # A full disk is reported where it was first seen; here only the descriptors are given back.
+            with contextlib.suppress(OSError):
+                file.close()
+
+
+def read_extended(file: BinaryIO, channels: int, length: int, start: int, frames: int) -> NDArray[np.float32]:
+    """Float32 [2, frames] of an input of `length` frames from `start` on, which may lie before 0 or past the length.
+
+    Outside, the signal is mirrored at its first and last frame for as far as it goes, and is zero beyond: a network
+    that hears the cut edge of a recording as a step from silence takes it for a click. A mono input stands on both
+    sides.
+    """
+    place = np.arange(start, start + frames)
+    index = np.where(place < 0, -place, np.where(place >= length, 2 * (length - 1) - place, place))
+    inside = (index >= 0) & (index < length)
+    audio = np.zeros((2, frames), np.float32)
+    if inside.any():
+        low, high = int(index[inside].min()), int(index[inside].max()) + 1
+        file.seek(low * channels * SAMPLE.itemsize)
+        data = np.frombuffer(file.read((high - low) * channels * SAMPLE.itemsize), SAMPLE).reshape(-1, channels)
+        audio[:, inside] = data[index[inside] - low].T
+    return audio
+
+
+def flush_to_disk(file: BinaryIO) -> None:
+    """Returns when what was written is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def size_of(file: Path) -> int:
+    """Bytes of a file, 0 when there is none."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
+
+
+def folder_bytes(folder: Path) -> int:
+    """Bytes of all files in a folder and below."""
+    return sum(size_of(file) for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
