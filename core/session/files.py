@@ -15,6 +15,7 @@ from core import places
 from core.errors import UnbakeError
 from core.session import toml
 from core.session.document import RESIDUAL, SCHEMA, MasterProcessor, Separation, Session, Source, Strip
+from core.session.toml import Origin
 
 SUFFIX = ".unbake.toml"
 
@@ -39,7 +40,7 @@ def load(path: Path) -> Session:
     `source.path` comes back absolute: in the file it may be relative to the session's folder.
     """
     text = toml.read_text(path)
-    session = from_tables(toml.parse(text, str(path)), toml.Origin(str(path), text))
+    session = from_tables(toml.parse(text, str(path)), Origin(str(path), text))
     source = Path(os.path.normpath(path.absolute().parent / session.source.path))
     return msgspec.structs.replace(session, source=msgspec.structs.replace(session.source, path=str(source)))
 
@@ -61,8 +62,11 @@ def to_tables(session: Session) -> dict[str, Any]:
     return {"schema": session.schema, **{key: value for key, value in tables.items() if key != "schema"}}
 
 
-def from_tables(tables: dict[str, Any], origin: toml.Origin) -> Session:
-    """Validates plain tables as a session; complaints name where `origin` says they came from."""
+def from_tables(tables: dict[str, Any], origin: Origin, *, check: bool = True) -> Session:
+    """Validates plain tables as a session; complaints name where `origin` says they came from.
+
+    `check=False` leaves `check_strips` to the caller.
+    """
     schema = tables.get("schema", SCHEMA)
     if isinstance(schema, int) and schema > SCHEMA:
         origin.fail(f"made by a newer unbake (schema {schema}, this one reads {SCHEMA})", ("schema",))
@@ -83,16 +87,17 @@ def from_tables(tables: dict[str, Any], origin: toml.Origin) -> Session:
         master=convert_master(tables.get("master", []), origin),
         rights=origin.convert(tables.get("rights", {}), dict[str, Any], ("rights",)),
     )
-    check_strips(session, origin)
+    if check:
+        check_strips(session, origin)
     return session
 
 
-def convert_master(value: Any, origin: toml.Origin) -> tuple[MasterProcessor, ...]:
+def convert_master(value: Any, origin: Origin) -> tuple[MasterProcessor, ...]:
     """The master stage from plain tables."""
     return origin.convert(value, tuple[MasterProcessor, ...], ("master",))
 
 
-def check_strips(session: Session, origin: toml.Origin) -> None:
+def check_strips(session: Session, origin: Origin) -> None:
     """Refuses strips of stems that the session's separation does not make."""
     stems = session.separation.stems
     for name in session.strips:
@@ -101,11 +106,12 @@ def check_strips(session: Session, origin: toml.Origin) -> None:
             origin.fail("no such stem", ("strips", name), f"{session.separation.model} makes {have}")
 
 
-def set_values(session: Session, assignments: list[str]) -> Session:
+def set_values(session: Session, assignments: list[str], *, check: bool = True) -> Session:
     """The session with `PATH=VALUE` assignments made in order, such as `strips.bass.gain_db=-2`.
 
     A value is TOML; a bare word is text. `chain[N]` with N one past the end appends. `PATH=` alone takes the key out,
-    so that it falls back to its default. Raises UnbakeError naming the assignment.
+    so that it falls back to its default. `check=False` leaves `check_strips` to the caller. Raises UnbakeError naming
+    the assignment.
     """
     tables = to_tables(session)
     for assignment in assignments:
@@ -117,7 +123,7 @@ def set_values(session: Session, assignments: list[str]) -> Session:
             _assign(tables, steps, _value(text.strip()), assignment)
         else:
             _remove(tables, steps, assignment)
-    return from_tables(tables, toml.Origin(" ".join(assignments)))
+    return from_tables(tables, Origin(" ".join(assignments)), check=check)
 
 
 def _value(text: str) -> Any:

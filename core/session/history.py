@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -109,27 +109,17 @@ def load(session_path: Path) -> History:
     return history
 
 
-@contextmanager
-def locked(session_path: Path) -> Iterator[None]:
-    """Holds a session for a read-change-write, so that two commands at once lose nothing."""
-    path = path_for(session_path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-    except OSError as error:
-        raise os_error(error, path) from error
+def edit(session_path: Path, change: Callable[[Session | None], Session], what: str) -> Session:
+    """Changes a session on disk and appends the result to its history; gives the document as it then is.
 
-
-def save(session_path: Path, session: Session, what: str) -> None:
-    """Saves a session and appends it to its history. Saving what is already there changes nothing.
-
-    A file that was edited by hand since the last save goes into the history first, as it was found.
+    `change` gets what is on disk (None for nothing) and runs under a lock, so that two commands at once lose nothing.
+    A file that was edited by hand since the last save goes into the history first, as it was found; a change to what
+    is already there appends nothing.
     """
-    with locked(session_path):
+    with _held(session_path):
         history = load(session_path)
         found = files.load(session_path) if session_path.exists() else None
+        session = change(found)
         entries: list[Edit | Move] = []
         if found is not None and not history.stands_at(found):
             history = history.push(found, "as found on disk", _now())
@@ -139,6 +129,12 @@ def save(session_path: Path, session: Session, what: str) -> None:
             entries.append(history.edits[-1])
         _append(session_path, entries)
         _write(session_path, session)
+        return session
+
+
+def save(session_path: Path, session: Session, what: str) -> None:
+    """Puts a session on disk, whatever was there before, which stays in its history."""
+    edit(session_path, lambda _: session, what)
 
 
 def undo(session_path: Path) -> Session:
@@ -152,7 +148,7 @@ def redo(session_path: Path) -> Session:
 
 
 def _move(session_path: Path, step) -> Session:
-    with locked(session_path):
+    with _held(session_path):
         history = load(session_path)
         found = files.load(session_path)
         if not history.stands_at(found):
@@ -164,6 +160,19 @@ def _move(session_path: Path, step) -> Session:
         _append(session_path, [Move(present.number)])
         _write(session_path, present.session)
         return present.session
+
+
+@contextmanager
+def _held(session_path: Path) -> Iterator[None]:
+    """Holds a session for a read-change-write. The history file carries the lock: it is never replaced."""
+    path = path_for(session_path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+    except OSError as error:
+        raise os_error(error, path) from error
 
 
 def _append(session_path: Path, entries: list[Edit | Move]) -> None:

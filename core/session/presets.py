@@ -33,6 +33,11 @@ class StripPatch(Checked, frozen=True):
     chain: tuple[StripProcessor, ...] | UnsetType = UNSET
 
 
+def given(patch: StripPatch) -> dict[str, Any]:
+    """What a patch sets, by field name."""
+    return {key: value for key, value in msgspec.structs.asdict(patch).items() if value is not UNSET}
+
+
 class Needs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a preset can't do without: stems that the separation must make, in words the reader can check."""
 
@@ -67,8 +72,7 @@ class Preset(msgspec.Struct, frozen=True):
                 )
         strips = dict(session.strips)
         for name, patch in self.strips.items():
-            given = {key: value for key, value in msgspec.structs.asdict(patch).items() if value is not UNSET}
-            strips[name] = msgspec.structs.replace(strips.get(name, Strip()), **given)
+            strips[name] = msgspec.structs.replace(strips.get(name, Strip()), **given(patch))
         master = session.master if self.master is UNSET else self.master
         return msgspec.structs.replace(session, strips=strips, master=master)
 
@@ -118,6 +122,17 @@ def user_files() -> list[Path]:
     """The user's preset files, in name order, readable or not."""
     folder = user_folder()
     return sorted(folder.glob("*.toml")) if folder.is_dir() else []
+
+
+def all_presets() -> tuple[list[Preset], list[tuple[str, str]]]:
+    """The presets that ship with unbake, then the user's own; and the user's broken files, each with its problem."""
+    found, broken = built_in(), []
+    for path in user_files():
+        try:
+            found.append(read(path))
+        except UnbakeError as error:
+            broken.append((str(path), error.line()))
+    return found, broken
 
 
 def find(wanted: str) -> Preset:

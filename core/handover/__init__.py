@@ -1,0 +1,1 @@
+"""What leaves with the master: the certificate and its report."""

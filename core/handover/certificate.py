@@ -1,0 +1,214 @@
+"""The certificate of a render: what was done to which file, and the figures that prove that nothing else moved.
+
+It is written as JSON for programs or as Markdown for people, from the same value.
+"""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from core.audio.hashes import sha256_file
+from core.measure.loudness import Loudness
+from core.recombine.render import Rendered
+from core.session import files, words
+from core.session.document import Session
+
+SCHEMA = 1
+
+
+class LoudnessFigures(msgspec.Struct, frozen=True):
+    """Integrated loudness, range and true peak; None where there is nothing to measure (silence, too short)."""
+
+    lufs_i: float | None
+    lra_lu: float | None
+    true_peak_dbtp: float | None
+
+
+class BeforeAfter(msgspec.Struct, frozen=True):
+    """The source and the written file, each measured as it was read."""
+
+    before: LoudnessFigures
+    after: LoudnessFigures
+
+
+class OversFigures(msgspec.Struct, frozen=True):
+    """Samples of the sum beyond full scale, its peak, and what was done about them."""
+
+    samples: int
+    peak_dbfs: float | None
+    treatment: str | None
+    trim_db: float
+
+
+class ProofFigures(msgspec.Struct, frozen=True):
+    """The null figures of the second pass; meanings and limits are those of `core.recombine.render.Proof`."""
+
+    identical: bool
+    untouched_residual_dbfs: float | None
+    render_residual_dbfs: float | None
+    quantisation_dbfs: float | None
+    stem_sum_residual_dbfs: float | None
+
+
+class Certificate(msgspec.Struct, frozen=True):
+    """Everything a render has to say for itself. The first fields are what `--json` prints."""
+
+    output: str
+    source: str
+    session: str | None
+    model: str
+    stems: tuple[str, ...]
+    changed: tuple[str, ...]
+    container: str
+    subtype: str
+    dithered: bool
+    loudness: BeforeAfter
+    overs: OversFigures
+    certificate: ProofFigures
+    seconds: float
+    realtime_factor: float
+    passed: bool
+    schema: int = SCHEMA
+
+
+class Report(msgspec.Struct, frozen=True):
+    """A certificate with hashes, the whole document, and who holds the rights."""
+
+    unbake: str
+    made_at: str
+    render: Certificate
+    output_sha256: str
+    source_sha256: str
+    stem_sha256: dict[str, str]
+    changes: list[str]
+    rights: dict[str, Any]
+    document: dict[str, Any]
+    schema: int = SCHEMA
+
+
+def certify(
+    session: Session,
+    rendered: Rendered,
+    *,
+    session_path: Path | None,
+    stem_sum_residual_dbfs: float | None,
+    audio_seconds: float,
+    wall_seconds: float,
+) -> Certificate:
+    """The certificate of a finished render."""
+    return Certificate(
+        output=rendered.output,
+        source=session.source.path,
+        session=None if session_path is None else str(session_path),
+        model=session.separation.model,
+        stems=session.separation.stems,
+        changed=session.changed,
+        container=rendered.fmt.container,
+        subtype=rendered.fmt.subtype,
+        dithered=rendered.dithered,
+        loudness=BeforeAfter(_figures(rendered.before), _figures(rendered.after)),
+        overs=OversFigures(
+            rendered.overs.samples, rendered.overs.peak_dbfs, rendered.overs.treatment, rendered.overs.trim_db
+        ),
+        certificate=ProofFigures(
+            rendered.proof.identical,
+            rendered.proof.untouched_residual_dbfs,
+            rendered.proof.render_residual_dbfs,
+            rendered.proof.quantisation_dbfs,
+            stem_sum_residual_dbfs,
+        ),
+        seconds=wall_seconds,
+        realtime_factor=audio_seconds / wall_seconds,
+        passed=rendered.proof.holds and (rendered.proof.identical or not session.untouched),
+    )
+
+
+def full_report(session: Session, certificate: Certificate, version: str) -> Report:
+    """The certificate with hashes of all files as they lie on disk now. Raises UnbakeError when one can't be read."""
+    return Report(
+        unbake=version,
+        made_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        render=certificate,
+        output_sha256=sha256_file(Path(certificate.output)),
+        source_sha256=session.source.sha256,
+        stem_sha256=dict(session.separation.hashes),
+        changes=words.of_session(session),
+        rights=session.rights,
+        document=files.to_tables(session),
+    )
+
+
+def as_json(report: Report) -> str:
+    """The report as indented JSON, dates as ISO 8601 text."""
+    return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
+
+
+def as_markdown(report: Report) -> str:
+    """The report as a page to read or print."""
+    render, proof = report.render, report.render.certificate
+    before, after = render.loudness.before, render.loudness.after
+    lines = [
+        f"# {Path(render.output).name}",
+        "",
+        f"Repaired from `{render.source}` with unbake {report.unbake}, {report.made_at}.",
+        "",
+        "## What was changed",
+        "",
+        *([f"- {line}" for line in report.changes] or ["- nothing"]),
+        "",
+        f"Stems by {render.model}: {', '.join(render.stems) or 'none needed'}.",
+        "",
+        "## Proof",
+        "",
+        "| figure | dBFS |",
+        "|---|---|",
+        f"| written file against source plus changes, computed afresh | {_db(proof.untouched_residual_dbfs)} |",
+        f"| the same with the master stage | {_db(proof.render_residual_dbfs)} |",
+        f"| most that rounding{' and dither' if render.dithered else ''} can cause | {_db(proof.quantisation_dbfs)} |",
+        f"| source against the sum of stems and residual | {_db(proof.stem_sum_residual_dbfs)} |",
+        "",
+        f"Samples identical to the source: {_yes(proof.identical)}. Proof: {'holds' if render.passed else 'FAILS'}.",
+        "",
+        "## Level",
+        "",
+        "| | before | after |",
+        "|---|---|---|",
+        f"| integrated loudness, LUFS (BS.1770-4) | {_db(before.lufs_i)} | {_db(after.lufs_i)} |",
+        f"| loudness range, LU (EBU Tech 3342) | {_db(before.lra_lu)} | {_db(after.lra_lu)} |",
+        f"| true peak, dBTP | {_db(before.true_peak_dbtp)} | {_db(after.true_peak_dbtp)} |",
+        "",
+        _overs_in_words(render.overs),
+        "",
+        "## Files",
+        "",
+        f"- output: {render.container} {render.subtype}, SHA-256 `{report.output_sha256}`",
+        f"- source: SHA-256 `{report.source_sha256}`",
+        *(f"- {name}: SHA-256 `{digest}`" for name, digest in report.stem_sha256.items()),
+    ]
+    if report.rights:
+        lines += ["", "## Rights", "", *(f"- {key}: {value}" for key, value in report.rights.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _figures(loudness: Loudness) -> LoudnessFigures:
+    return LoudnessFigures(loudness.lufs_i, loudness.lra_lu, loudness.true_peak_dbtp)
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _db(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _overs_in_words(overs: OversFigures) -> str:
+    if not overs.samples:
+        return "No sample of the sum was beyond full scale."
+    done = {"trim": f"the whole file was lowered by {-overs.trim_db:.3f} dB", "limit": "they were limited"}
+    treatment = done.get(overs.treatment or "", "they were clipped")
+    return f"{overs.samples} samples of the sum were beyond full scale (peak {_db(overs.peak_dbfs)} dBFS): {treatment}."

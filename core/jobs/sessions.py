@@ -1,0 +1,167 @@
+"""Sessions made, opened and edited: the steps around the document that need files, models or the stem store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from core.atomic import check_output
+from core.audio.hashes import sha256_file
+from core.audio.probe import probe
+from core.errors import UnbakeError
+from core.events import Note, Operation
+from core.measure.align import estimate
+from core.separation.external import import_stems
+from core.separation.separate import SeparationRequest, separate
+from core.separation.store import StemSet
+from core.session import files, history
+from core.session.document import RESIDUAL, Separation, Session, Source
+from core.session.toml import Origin
+from models import registry
+
+EXTERNAL = "external"
+"""The model of a session whose stems another tool made."""
+
+
+def describe_source(path: Path) -> Source:
+    """A file as a session names it. Raises UnbakeError for what is not readable audio."""
+    info = probe(path)
+    return Source(
+        path=str(path.absolute()),
+        sha256=sha256_file(path),
+        sample_rate=info.sample_rate,
+        channels=info.channels,
+        frames=info.frames,
+        container=info.container,
+        subtype=info.subtype,
+    )
+
+
+def new_session(
+    source: Path, *, model: str = "starter", stems_from: Path | None = None, align: bool = False
+) -> Operation[Session]:
+    """A session on `source` without an edit. Stems of another tool are taken into the store at once.
+
+    Raises UnbakeError for an unreadable source, an unknown model, or stems that do not belong to the source.
+    """
+    if stems_from is None:
+        return Session(source=describe_source(source), separation=Separation(model=model, stems=_stems_of(model)))
+        yield
+    found = describe_source(source)
+    stems = yield from _import(found, stems_from, align=align)
+    separation = Separation(
+        model=EXTERNAL,
+        stems=tuple(stems.stems),
+        stems_from=str(stems_from.absolute()),
+        align=align,
+        hashes=dict(stems.hashes),
+    )
+    return Session(source=found, separation=separation)
+
+
+def create(
+    source: Path,
+    path: Path | None,
+    *,
+    model: str | None = None,
+    stems_from: Path | None = None,
+    align: bool = False,
+    force: bool = False,
+) -> Operation[tuple[Path, Session]]:
+    """A new session on disk, at `path` or beside its source; gives where it lies and the document.
+
+    An existing one is refused without `force`, and with it goes into the history of the new one.
+    """
+    if stems_from is not None and model is not None:
+        raise UnbakeError("--model and --stems-from exclude each other")
+    path = path or files.default_path(source)
+    if path != files.default_path(source) or path.exists():
+        check_output(path, [source], force)
+    session = yield from new_session(source, model=model or "starter", stems_from=stems_from, align=align)
+    history.save(path, session, f"new session on {source.name}")
+    return path, session
+
+
+def open_session(path: Path) -> Session:
+    """A session from disk whose source is there and is the file it was made on. Raises UnbakeError otherwise."""
+    if not path.exists():
+        raise UnbakeError("no such file or folder", where=path, remedy="unbake session new FILE makes one")
+    session = files.load(path)
+    source = Path(session.source.path)
+    if not source.exists():
+        raise UnbakeError(
+            "the source of this session is gone", where=source, remedy=f"put it back, or set source.path in {path}"
+        )
+    if sha256_file(source) != session.source.sha256:
+        raise UnbakeError(
+            "the source has changed since the session was made (its SHA-256 differs)",
+            where=source,
+            remedy="put the old file back, or start anew with unbake session new",
+        )
+    return session
+
+
+def set_values(path: Path, assignments: list[str]) -> Session:
+    """Edits a session on disk by `PATH=VALUE`; the value before stays in its history.
+
+    Choosing another model takes over the stems that it makes and forgets the hashes of the old ones.
+    """
+
+    def change(before: Session | None) -> Session:
+        if before is None:
+            raise UnbakeError("no such file or folder", where=path, remedy="unbake session new FILE makes one")
+        after = files.set_values(before, assignments, check=False)
+        if after.separation.model != before.separation.model and after.separation.stems == before.separation.stems:
+            stems = _stems_of(after.separation.model)
+            fresh = msgspec.structs.replace(after.separation, stems=stems, hashes={}, stems_from=None, align=False)
+            after = msgspec.structs.replace(after, separation=fresh)
+        files.check_strips(after, Origin(" ".join(assignments)))
+        return after
+
+    if not path.exists():
+        change(None)
+    return history.edit(path, change, "set " + " ".join(assignments))
+
+
+def stems_for(session: Session, *, device: str = "auto") -> Operation[tuple[Session, StemSet | None]]:
+    """The stems a session's changes need, from the store or made now, and the session with their hashes pinned.
+
+    None when nothing is changed, since then no network needs to be heard. Stems that differ from the pinned ones are
+    announced in a Note, never silently used.
+    """
+    if not session.changed:
+        return session, None
+    separation = session.separation
+    if separation.stems_from is not None:
+        stems = yield from _import(session.source, Path(separation.stems_from), align=separation.align)
+    else:
+        request = SeparationRequest(separation.model, separation.stems, separation.overlap, device)
+        stems = yield from separate(Path(session.source.path), request, source_sha256=session.source.sha256)
+    for name, pinned in separation.hashes.items():
+        if stems.hashes.get(name) not in (None, pinned):
+            yield Note(
+                f"the stem {name} differs from the one this session was made with "
+                f"({stems.hashes[name][:12]} instead of {pinned[:12]}): another device, library or file made it"
+            )
+    pinned_now = msgspec.structs.replace(separation, hashes=dict(stems.hashes))
+    return msgspec.structs.replace(session, separation=pinned_now), stems
+
+
+def stem_paths(stems: StemSet | None) -> dict[str, Path]:
+    """Files of a stem set by strip name, the residual among them."""
+    if stems is None:
+        return {}
+    return {**{name: Path(path) for name, path in stems.stems.items()}, RESIDUAL: Path(stems.residual)}
+
+
+def _stems_of(model: str) -> tuple[str, ...]:
+    return registry.find(model).stems
+
+
+def _import(source: Source, folder: Path, *, align: bool) -> Operation[StemSet]:
+    def offset_of(a, b, sample_rate):
+        found = estimate(a, b, sample_rate)
+        return found.delay_samples, found.polarity
+
+    return (yield from import_stems(Path(source.path), folder, align=align, offset_of=offset_of))

@@ -1,0 +1,71 @@
+"""Out of the bus: the float64 sum turned into the output's sample format, once.
+
+Integer output is dithered (TPDF) over the whole file when anything is active and not at all when nothing is; an
+explicit `dither` of the master stage replaces that rule.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.audio.formats import Block, integer_bits
+from core.audio.quantise import TpdfDither, codes_to_float, count_overs, error_bound_dbfs, quantise, rounding_bound_dbfs
+from core.audio.write import AudioWriter
+from core.errors import UnbakeError
+from core.session.document import Session, audible_key
+
+
+class BusOutput:
+    """Writes blocks of the bus, in order, and counts the overs on the way.
+
+    `overs` is how many samples fell outside what the word length holds (0 for floating point, which holds them),
+    `peak` the largest magnitude of the bus, linear. Raises UnbakeError when the session dithers to more bits than the
+    format has.
+    """
+
+    def __init__(self, session: Session, subtype: str, channels: int) -> None:
+        self.overs = 0
+        self.peak = 0.0
+        self._frame = 0
+        self._subtype = subtype
+        self._stored_bits = integer_bits(subtype)
+        explicit = session.dither if session.dither is not None and not session.dither.bypass else None
+        self.word_bits = explicit.bits if explicit is not None and explicit.bits else self._stored_bits
+        """Bits that the bus is rounded to; None for floating point."""
+        if self._stored_bits is not None and self.word_bits is not None and self.word_bits > self._stored_bits:
+            raise UnbakeError(
+                f"dither to {self.word_bits} bits, but {subtype} has {self._stored_bits}",
+                where="master",
+                remedy="set the dither's bits to 0 for those of the output",
+            )
+        due = explicit is not None or (session.dither is None and not session.untouched)
+        shape = explicit.shape if explicit is not None else "flat"
+        self._dither = TpdfDither(audible_key(session), channels, shape) if due and self.word_bits is not None else None
+
+    @property
+    def dithered(self) -> bool:
+        """Whether noise is added before rounding."""
+        return self._dither is not None
+
+    @property
+    def bound_dbfs(self) -> float | None:
+        """The most that a sample of the file can differ from the bus; None for a lossy format."""
+        if self.word_bits is not None:
+            return rounding_bound_dbfs(self.word_bits, self.dithered)
+        return error_bound_dbfs(self._subtype, False, max(self.peak, float(np.finfo(np.float32).tiny)))
+
+    def write(self, block: Block, writer: AudioWriter) -> None:
+        """Takes the next block of the bus, float64 [channels, frames], into the file."""
+        if block.size:
+            self.peak = max(self.peak, float(block.max()), -float(block.min()))
+        start, self._frame = self._frame, self._frame + block.shape[1]
+        if self.word_bits is None:
+            writer.write(block)
+            return
+        self.overs += count_overs(block, self.word_bits)
+        noise = None if self._dither is None else self._dither.block(start, block.shape[1])
+        codes = quantise(block, self.word_bits, noise)
+        if self._stored_bits is None:
+            writer.write(codes_to_float(codes, self.word_bits))
+        else:
+            writer.write_codes(codes << (self._stored_bits - self.word_bits))

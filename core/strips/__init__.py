@@ -1,0 +1,1 @@
+"""What can be done to one stem: the arithmetic behind the session's processors."""

@@ -1,0 +1,82 @@
+"""Level and stereo image: gain, balance, width. None of them has memory or latency."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import UnbakeError
+from core.strips.stage import Block
+
+PAIRS = (("L", "R"), ("Ls", "Rs"), ("Lb", "Rb"))
+"""Speakers that belong together as left and right."""
+
+
+def db_to_gain(gain_db: float) -> float:
+    """Linear factor of a level in dB; exactly 1.0 at 0 dB."""
+    return 10.0 ** (gain_db / 20.0)
+
+
+def pairs_of(speakers: Sequence[str]) -> list[tuple[int, int]]:
+    """Channel numbers of every left-right pair that is there."""
+    return [(speakers.index(left), speakers.index(right)) for left, right in PAIRS if {left, right} <= set(speakers)]
+
+
+class Level:
+    """One factor per channel: gain, balance and polarity of a strip are all of this kind."""
+
+    latency = 0
+
+    def __init__(self, factors: NDArray[np.float64]) -> None:
+        self._factors = factors[:, np.newaxis]
+
+    def process(self, block: Block) -> Block:
+        """Scales a block float64 [channels, frames]."""
+        return block * self._factors
+
+    def reset(self) -> None:
+        """Nothing is remembered."""
+
+
+class PairWidth:
+    """Scales the side of every left-right pair by `amount`; other channels pass."""
+
+    latency = 0
+
+    def __init__(self, amount: float, speakers: Sequence[str]) -> None:
+        self._amount = amount
+        self._pairs = pairs_of(speakers)
+        if not self._pairs:
+            raise UnbakeError("width needs a left-right pair, and this file is mono")
+
+    def process(self, block: Block) -> Block:
+        """Widens or narrows a block float64 [channels, frames]."""
+        widened = block.copy()
+        for left, right in self._pairs:
+            mid = (block[left] + block[right]) / 2
+            side = (block[left] - block[right]) / 2 * self._amount
+            widened[left], widened[right] = mid + side, mid - side
+        return widened
+
+    def reset(self) -> None:
+        """Nothing is remembered."""
+
+
+def fader(gain_db: float, pan: float, polarity: int, speakers: Sequence[str]) -> Level:
+    """Gain, balance and polarity of a strip in one factor per channel.
+
+    The balance takes the far side down along a cosine and leaves the near side at 0 dB; centre and LFE stay.
+    Raises UnbakeError when a balance is asked of a file without a left-right pair.
+    """
+    factors = np.full(len(speakers), polarity * db_to_gain(gain_db))
+    if pan != 0.0:
+        pairs = pairs_of(speakers)
+        if not pairs:
+            raise UnbakeError("pan needs a left-right pair, and this file is mono")
+        far = math.cos(abs(pan) * math.pi / 2) if abs(pan) < 1 else 0.0
+        for left, right in pairs:
+            factors[left if pan > 0 else right] *= far
+    return Level(factors)

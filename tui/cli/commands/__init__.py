@@ -1,0 +1,1 @@
+"""One module for each command: options to a call, a result to figures."""

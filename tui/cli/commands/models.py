@@ -1,0 +1,67 @@
+"""`unbake models list | show`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+import msgspec
+
+from models import registry
+from tui.cli.terminal import emit, table
+
+
+def listing(options: Namespace) -> int:
+    """All models, installed or not."""
+    cards = list(registry.cards().values())
+    value = {
+        "schema": 1,
+        "models": [
+            {
+                "name": card.name,
+                "architecture": card.architecture,
+                "stems": card.stems,
+                "sample_rate": card.sample_rate,
+                "installed": registry.is_installed(card),
+                "licence": card.licence,
+            }
+            for card in cards
+        ],
+    }
+    rows = [("model", "stems", "installed", "licence", "what for")]
+    rows += [
+        (
+            card.name,
+            ", ".join(card.stems),
+            "yes" if registry.is_installed(card) else "no",
+            card.licence,
+            card.about,
+        )
+        for card in cards
+    ]
+    emit(options, value, table(rows))
+    return 0
+
+
+def show(options: Namespace) -> int:
+    """One card."""
+    card = registry.find(options.name)
+    value = {"schema": 1, "installed": registry.is_installed(card), **msgspec.to_builtins(card)}
+    rows = [
+        ("architecture", card.architecture),
+        ("stems", ", ".join(card.stems)),
+        ("sample rate", f"{card.sample_rate} Hz"),
+        ("chunk", f"{card.chunk} frames, {card.chunk / card.sample_rate:.2f} s"),
+        ("installed", "yes" if registry.is_installed(card) else "no"),
+        ("licence", card.licence),
+        ("source", card.source),
+    ]
+    rows += [
+        ("score", f"{score.metric} {_values(score.values)} on {score.test_set} ({score.source})")
+        for score in card.scores
+    ]
+    emit(options, value, "\n".join([card.name, f"  {card.about}", table(rows, indent="  ")]))
+    return 0
+
+
+def _values(values: dict[str, float]) -> str:
+    return ", ".join(f"{stem} {value:g} dB" for stem, value in values.items())

@@ -1,0 +1,87 @@
+"""`unbake repair` and `unbake render`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from core.handover.certificate import Certificate
+from core.jobs.repair import Delivery, render_session
+from core.jobs.repair import repair as run_repair
+from tui.cli.terminal import drive, emit, level, table
+
+
+def repair(options: Namespace) -> int:
+    """Preset to repaired master."""
+    operation = run_repair(
+        options.file,
+        options.preset,
+        delivery(options),
+        session_path=options.session,
+        model=options.model,
+        stems_from=options.stems_from,
+        align=options.align,
+        device=options.device,
+    )
+    return _finish(drive(operation, options), options)
+
+
+def render(options: Namespace) -> int:
+    """Session to repaired master."""
+    operation = render_session(
+        options.session,
+        delivery(options),
+        stems_from=options.stems_from,
+        align=options.align,
+        device=options.device,
+    )
+    return _finish(drive(operation, options), options)
+
+
+def delivery(options: Namespace) -> Delivery:
+    """Where to, and in which form, as typed."""
+    return Delivery(options.output, options.report, options.subtype, options.overs, options.force)
+
+
+def _finish(certificate: Certificate, options: Namespace) -> int:
+    emit(options, certificate, in_words(certificate))
+    return 0 if certificate.passed else 1
+
+
+def in_words(certificate: Certificate) -> str:
+    """What a person wants to know of a finished render."""
+    before, after = certificate.loudness.before, certificate.loudness.after
+    proof = certificate.certificate
+    if proof.identical:
+        verdict = "identical to the source, sample for sample"
+    elif proof.quantisation_dbfs is None:
+        verdict = "not provable: a lossy format does not keep samples"
+    else:
+        name = "rest exact" if certificate.passed else "FAILS"
+        found = level(proof.render_residual_dbfs, "dBFS") if proof.render_residual_dbfs is not None else "nothing"
+        verdict = f"{name}: {found} off source + changes (rounding allows {proof.quantisation_dbfs:.1f})"
+    stems = "none needed"
+    if certificate.changed:
+        stems = f"{certificate.model} ({', '.join(certificate.stems)})"
+    rows = [
+        ("output", certificate.output),
+        ("format", f"{certificate.container} {certificate.subtype}{', dithered' if certificate.dithered else ''}"),
+        ("changed", ", ".join(certificate.changed) or "nothing"),
+        ("stems", stems),
+        ("proof", verdict),
+        ("loudness", f"{level(before.lufs_i, 'LUFS')} -> {level(after.lufs_i, 'LUFS')}"),
+        ("true peak", f"{level(before.true_peak_dbtp, 'dBTP')} -> {level(after.true_peak_dbtp, 'dBTP')}"),
+        ("range", f"{level(before.lra_lu, 'LU')} -> {level(after.lra_lu, 'LU')}"),
+        ("took", f"{certificate.seconds:.1f} s, {certificate.realtime_factor:.1f}x real time"),
+    ]
+    if certificate.overs.treatment == "trim":
+        rows.insert(
+            5, ("overs", f"{certificate.overs.samples} samples: trimmed by {-certificate.overs.trim_db:.3f} dB")
+        )
+    elif certificate.overs.samples:
+        rows.insert(5, ("overs", f"{certificate.overs.samples} samples: {certificate.overs.treatment}"))
+    if certificate.session is not None:
+        rows.insert(1, ("session", certificate.session))
+    return table(rows)
+
+
+__all__ = ["delivery", "in_words", "render", "repair"]

@@ -1,0 +1,78 @@
+"""`unbake session new | show | set | undo | redo | log`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from core.jobs import sessions
+from core.session import files, history, words
+from core.session.document import Session
+from tui.cli.terminal import drive, emit, table
+
+
+def new(options: Namespace) -> int:
+    """A session without an edit."""
+    path, session = drive(
+        sessions.create(
+            options.file,
+            options.output,
+            model=options.model,
+            stems_from=options.stems_from,
+            align=options.align,
+            force=options.force,
+        ),
+        options,
+    )
+    return _tell(options, str(path), session)
+
+
+def show(options: Namespace) -> int:
+    """What a session says."""
+    return _tell(options, str(options.session), files.load(options.session))
+
+
+def change(options: Namespace) -> int:
+    """PATH=VALUE edits."""
+    return _tell(options, str(options.session), sessions.set_values(options.session, options.values))
+
+
+def undo(options: Namespace) -> int:
+    """One edit back."""
+    return _tell(options, str(options.session), history.undo(options.session))
+
+
+def redo(options: Namespace) -> int:
+    """One edit forward."""
+    return _tell(options, str(options.session), history.redo(options.session))
+
+
+def log(options: Namespace) -> int:
+    """All edits, the present one marked."""
+    files.load(options.session)
+    found = history.load(options.session)
+    rows = [
+        (">" if edit.number == found.current else " ", str(edit.number), edit.at, edit.what) for edit in found.edits
+    ]
+    value = {
+        "schema": 1,
+        "session": str(options.session),
+        "current": found.current,
+        "edits": [
+            {"number": edit.number, "parent": edit.parent, "at": edit.at, "what": edit.what} for edit in found.edits
+        ],
+    }
+    emit(options, value, table(rows) if rows else "no edits yet")
+    return 0
+
+
+def _tell(options: Namespace, path: str, session: Session) -> int:
+    value = {
+        "schema": 1,
+        "session": path,
+        "changed": session.changed,
+        "words": words.of_session(session),
+        "document": files.to_tables(session),
+    }
+    said = words.of_session(session) or ["nothing is changed"]
+    emit(options, value, "\n".join([path, *(f"  {line}" for line in said), "", files.dumps(session)]))
+    return 0

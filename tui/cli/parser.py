@@ -1,0 +1,250 @@
+"""Every command, its options and its help. Only the standard library is imported here: help must be instant."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from core.errors import UnbakeError
+
+MODULES = "tui.cli.commands"
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, but a wrong option is an UnbakeError: one line instead of a page."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuses what was typed."""
+        raise UnbakeError(message, remedy=f"{self.prog} --help")
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The options of one command line; `run` among them is what carries it out."""
+    options = build().parse_args(argv)
+    for name, value in vars(options).items():
+        if isinstance(value, Path) and str(value) == "-":
+            raise UnbakeError("standard input and output are not supported here", where="-", remedy="name a file")
+        if isinstance(value, str) and name == "name" and value == "-":
+            raise UnbakeError("not a name", where="-")
+    return options
+
+
+def build() -> Parser:
+    """The whole command tree."""
+    parser = Parser(
+        prog="unbake",
+        description="Mastering repair: split a finished master, repair one stem, prove that nothing else moved.",
+        epilog="example: unbake repair song.wav --preset muddy-low-end -o repaired.wav --report repaired.md",
+    )
+    parser.add_argument("--version", action=_Version, help="show the version and leave")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
+    _demo(commands)
+    _info(commands)
+    _separate(commands)
+    _repair(commands)
+    _render(commands)
+    _null(commands)
+    _session(commands)
+    _presets(commands)
+    _models(commands)
+    _store(commands)
+    _doctor(commands)
+    return parser
+
+
+class _Version(argparse.Action):
+    """`--version`, looked up only when asked."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:  # noqa: A002
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        parser.exit(message=f"unbake {version('unbake')}\n")
+
+
+def _add(commands: argparse._SubParsersAction, name: str, about: str, example: str, run: str) -> Parser:
+    """One command with what all commands have. `run` is `module:function` under `tui.cli.commands`."""
+    parser: Parser = commands.add_parser(name, help=about, description=about, epilog=f"example: {example}")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.add_argument("--quiet", action="store_true", help="no progress and no notes")
+    parser.set_defaults(run=_lazily(run))
+    return parser
+
+
+def _lazily(target: str) -> Callable[[argparse.Namespace], int]:
+    module, _, function = target.partition(":")
+
+    def run(options: argparse.Namespace) -> int:
+        return getattr(importlib.import_module(f"{MODULES}.{module}"), function)(options)
+
+    return run
+
+
+def _file(parser: Parser, name: str = "file", about: str = "an audio file") -> None:
+    parser.add_argument(name, type=Path, metavar=name.upper(), help=about)
+
+
+def _delivery(parser: Parser, default: str) -> None:
+    parser.add_argument("-o", "--output", type=Path, metavar="OUT", help=f"default: {default}")
+    parser.add_argument(
+        "--report", type=Path, metavar="R", help="write the certificate: .json for programs, else Markdown"
+    )
+    parser.add_argument(
+        "--subtype", metavar="S", help="sample format, such as 16, 24, float, PCM_24 (default: the source's)"
+    )
+    parser.add_argument(
+        "--overs",
+        choices=("trim", "limit", "clip"),
+        help="when the sum exceeds full scale: lower the whole file, limit, or clip (default: refuse)",
+    )
+    parser.add_argument("--force", action="store_true", help="replace OUT and R if they exist")
+    _device(parser)
+
+
+def _stems_from(parser: Parser, *names: str) -> None:
+    parser.add_argument(
+        *names,
+        dest="stems_from",
+        type=Path,
+        metavar="DIR",
+        help="stems of any tool: NAME.wav or NAME.flac, or a .stem.mp4",
+    )
+    parser.add_argument("--align", action="store_true", help="take out an offset that these stems have")
+
+
+def _device(parser: Parser) -> None:
+    parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda:N (default: auto)")
+
+
+def _demo(commands: argparse._SubParsersAction) -> None:
+    about = "the main job on real audio that an installed package ships: separate, repair, null test, render, report"
+    parser = _add(commands, "demo", about, "unbake demo -o demo", "demo:run")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("unbake-demo"), metavar="DIR", help="default: unbake-demo"
+    )
+    parser.add_argument("--force", action="store_true", help="replace what an earlier demo wrote")
+    _device(parser)
+
+
+def _info(commands: argparse._SubParsersAction) -> None:
+    about = "format, length, loudness, true peak, faults found"
+    _file(_add(commands, "info", about, "unbake info song.wav", "info:run"))
+
+
+def _separate(commands: argparse._SubParsersAction) -> None:
+    about = "stems and residual as 32-bit float WAV; together they are the source again"
+    parser = _add(commands, "separate", about, "unbake separate song.wav -o stems --model starter", "separate:run")
+    _file(parser)
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the stems")
+    parser.add_argument("--model", default="starter", metavar="M", help="see: unbake models list (default: starter)")
+    parser.add_argument("--stems", metavar="A,B", help="only these stems; the rest is the residual")
+    parser.add_argument("--overlap", type=float, default=2.0, metavar="X", help="passes over the audio (default: 2)")
+    parser.add_argument("--force", action="store_true", help="replace stems that are in DIR already")
+    _device(parser)
+
+
+def _repair(commands: argparse._SubParsersAction) -> None:
+    about = "preset to repaired master in one go, with the proof that nothing else moved"
+    example = "unbake repair song.wav --preset muddy-low-end -o repaired.wav --report repaired.md"
+    parser = _add(commands, "repair", about, example, "repair:repair")
+    _file(parser, about="the master")
+    parser.add_argument("--preset", required=True, metavar="P", help="see: unbake presets list; or a preset's file")
+    parser.add_argument("--session", type=Path, metavar="S", help="session to lay the preset over, made if missing")
+    parser.add_argument("--model", metavar="M", help="see: unbake models list (default: starter)")
+    _stems_from(parser, "--stems-from")
+    _delivery(parser, "NAME.repaired.EXT beside the source")
+
+
+def _render(commands: argparse._SubParsersAction) -> None:
+    about = "renders a session, with the proof that nothing else moved"
+    example = "unbake render song.unbake.toml -o repaired.wav --overs trim"
+    parser = _add(commands, "render", about, example, "repair:render")
+    _file(parser, "session", "a session, such as song.unbake.toml")
+    _stems_from(parser, "--stems", "--stems-from")
+    _delivery(parser, "NAME.repaired.EXT beside the source")
+
+
+def _null(commands: argparse._SubParsersAction) -> None:
+    about = "null test of two files; exit 1 above the threshold or when lengths differ"
+    parser = _add(commands, "null", about, "unbake null song.wav repaired.wav --threshold -90", "null:run")
+    parser.add_argument("a", type=Path, metavar="A", help="an audio file")
+    parser.add_argument("b", type=Path, metavar="B", help="the file to hold against it")
+    parser.add_argument(
+        "--threshold", type=float, metavar="DB", help="dBFS peak (default: -90, or -84 where either file is 16 bit)"
+    )
+    parser.add_argument("--align", action="store_true", help="also measure with delay, gain and polarity taken out")
+
+
+def _session(commands: argparse._SubParsersAction) -> None:
+    about = "sessions from scripts: new, show, set, undo, redo, log"
+    parser = commands.add_parser("session", help=about, description=about)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, parser_class=Parser)
+    new = _add(
+        actions, "new", "a session without an edit", "unbake session new song.wav -o song.unbake.toml", "session:new"
+    )
+    _file(new, about="the master")
+    new.add_argument("-o", "--output", type=Path, metavar="S", help="default: NAME.unbake.toml beside the source")
+    new.add_argument("--model", metavar="M", help="see: unbake models list (default: starter)")
+    new.add_argument("--force", action="store_true", help="start anew over an existing session; its history keeps it")
+    _stems_from(new, "--stems-from")
+    _file(
+        _add(actions, "show", "what a session says", "unbake session show song.unbake.toml", "session:show"), "session"
+    )
+    change = _add(
+        actions,
+        "set",
+        "changes values; PATH= takes one out, chain[N] one past the end appends",
+        "unbake session set song.unbake.toml strips.bass.gain_db=-2 "
+        "'strips.bass.chain[0]={type=\"bell\", freq_hz=250, gain_db=-4}'",
+        "session:change",
+    )
+    _file(change, "session")
+    change.add_argument("values", nargs="+", metavar="PATH=VALUE", help="such as strips.bass.gain_db=-2")
+    for name, text in (("undo", "goes back one edit"), ("redo", "goes forward one edit"), ("log", "lists all edits")):
+        _file(_add(actions, name, text, f"unbake session {name} song.unbake.toml", f"session:{name}"), "session")
+
+
+def _presets(commands: argparse._SubParsersAction) -> None:
+    about = "repair presets: list, show, check"
+    parser = commands.add_parser("presets", help=about, description=about)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, parser_class=Parser)
+    _add(actions, "list", "built in, then the user's own", "unbake presets list", "presets:listing")
+    show = _add(actions, "show", "what a preset does", "unbake presets show muddy-low-end", "presets:show")
+    show.add_argument("name", metavar="P", help="a preset's name or file")
+    _file(_add(actions, "check", "whether a preset file is right", "unbake presets check mine.toml", "presets:check"))
+
+
+def _models(commands: argparse._SubParsersAction) -> None:
+    about = "networks and their weights: list, show"
+    parser = commands.add_parser("models", help=about, description=about)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, parser_class=Parser)
+    _add(actions, "list", "all models", "unbake models list", "models:listing")
+    show = _add(actions, "show", "a model's card", "unbake models show starter", "models:show")
+    show.add_argument("name", metavar="M", help="a model's name")
+
+
+def _store(commands: argparse._SubParsersAction) -> None:
+    about = "the stem store: list what it holds, prune to make room"
+    parser = commands.add_parser("store", help=about, description=about)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, parser_class=Parser)
+    _add(actions, "list", "what the store holds, last used first", "unbake store list", "store:listing")
+    prune = _add(
+        actions,
+        "prune",
+        "removes what is damaged or was left half done; with options, finished stems too",
+        "unbake store prune --older-than 30",
+        "store:prune",
+    )
+    prune.add_argument("ids", nargs="*", metavar="ID", help="only these, as unbake store list shows them")
+    prune.add_argument("--all", action="store_true", help="everything")
+    prune.add_argument("--older-than", type=float, metavar="DAYS", help="also what was not used for so many days")
+    prune.add_argument("--keep", type=float, metavar="GB", help="also the longest unused, down to so many GB")
+
+
+def _doctor(commands: argparse._SubParsersAction) -> None:
+    _add(commands, "doctor", "what this machine has: GPU, codecs, folders, models", "unbake doctor", "doctor:run")
