@@ -47,9 +47,9 @@ class AudioInfo(msgspec.Struct, frozen=True):
     """What an audio file is.
 
     `container` and `subtype` are libsndfile's names (WAV, RF64, W64, AIFF, FLAC, CAF, OGG, MP3; PCM_16, FLOAT,
-    VORBIS ...) and for what PyAV reads MP4, MATROSKA ... and AAC, ALAC_24, OPUS .... `sample_rate` in Hz, `frames`
-    exact. `speakers` names each channel as the reader delivers it. `channel_mask` is the layout that the file itself
-    states, as WAVE speaker bits (0 where it says "none in particular"); None where it states none.
+    VORBIS ...); what only FFmpeg reads is MP4, MATROSKA, WAVPACK, and AAC, ALAC_24, OPUS .... `sample_rate` is in
+    Hz, `frames` exact. `speakers` names each channel as the reader delivers it. `channel_mask` is the layout that the
+    file itself states, as WAVE speaker bits (0 where it says "none in particular"); None where it states none.
     """
 
     path: str

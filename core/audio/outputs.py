@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 
-from core.audio import speakers as layouts
 from core.audio.formats import AudioInfo, integer_bits, is_lossless
 from core.errors import UnbakeError
 
@@ -18,7 +17,7 @@ _SUBTYPES: dict[str, tuple[str, ...]] = {
     "RF64": ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"),
     "W64": ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"),
     "AIFF": ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"),
-    "CAF": ("PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ALAC_16", "ALAC_24"),
+    "CAF": ("PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"),
     "FLAC": ("PCM_S8", "PCM_16", "PCM_24"),
     "MP4": ("ALAC_16", "ALAC_24", "AAC"),
     "OGG": ("VORBIS", "OPUS"),
@@ -130,7 +129,7 @@ def output_format(source: AudioInfo, out: Path | None, subtype: str | None) -> O
         sample_rate=source.sample_rate,
         channels=source.channels,
         speakers=source.speakers,
-        channel_mask=_mask_to_state(source),
+        channel_mask=source.channel_mask,
     )
 
 
@@ -208,15 +207,6 @@ def _nearest_subtype(container: str, source: AudioInfo, out: Path | None) -> str
         where=out if out is not None else source.path,
         remedy=f"choose --subtype {' or '.join(possible)}, or another extension",
     )
-
-
-def _mask_to_state(source: AudioInfo) -> int | None:
-    if source.channel_mask is not None:
-        return source.channel_mask
-    # Formats whose layout is fixed by their standard must say it in a container where it is not.
-    if source.channels > 2 and source.container in ("FLAC", "OGG", "MP4", "MATROSKA"):
-        return layouts.mask_of_speakers(source.speakers)
-    return None
 
 
 def bytes_per_sample(subtype: str) -> int:

@@ -5,6 +5,8 @@ The graph sees channels in the order of the WAVE mask, whatever the container's 
 
 from __future__ import annotations
 
+import struct
+
 _BY_COUNT: dict[int, tuple[str, ...]] = {
     1: ("M",),
     2: ("L", "R"),
@@ -24,6 +26,28 @@ _VORBIS_ORDER: dict[int, tuple[str, ...]] = {
     8: ("L", "C", "R", "Ls", "Rs", "Lb", "Rb", "LFE"),
 }
 """The order of Vorbis and of Opus mapping family 1, where it is not the WAVE order."""
+
+CAF_USE_BITMAP = 0x10000
+"""The layout tag of a CAF `chan` chunk that says "see the bitmap", whose bits are those of a WAVE mask."""
+
+_CAF_TAGS: dict[int, tuple[str, ...]] = {
+    108: ("L", "R", "Ls", "Rs"),
+    113: ("L", "R", "C"),
+    114: ("C", "L", "R"),
+    115: ("L", "R", "C", "Cs"),
+    116: ("C", "L", "R", "Cs"),
+    117: ("L", "R", "C", "Ls", "Rs"),
+    118: ("L", "R", "Ls", "Rs", "C"),
+    119: ("L", "C", "R", "Ls", "Rs"),
+    120: ("C", "L", "R", "Ls", "Rs"),
+    121: ("L", "R", "C", "LFE", "Ls", "Rs"),
+    122: ("L", "R", "Ls", "Rs", "C", "LFE"),
+    123: ("L", "C", "R", "Ls", "Rs", "LFE"),
+    124: ("C", "L", "R", "Ls", "Rs", "LFE"),
+    125: ("L", "R", "C", "LFE", "Ls", "Rs", "Cs"),
+    128: ("L", "R", "C", "LFE", "Ls", "Rs", "Lb", "Rb"),
+}
+"""Upper half of Apple's channel layout tags, kAudioChannelLayoutTag_Quadraphonic to MPEG_7_1_C."""
 
 _FRONT = {0x1: "L", 0x2: "R", 0x4: "C", 0x8: "LFE"}
 _BACK_LEFT, _BACK_RIGHT, _BACK_CENTRE, _SIDE_LEFT, _SIDE_RIGHT = 0x10, 0x20, 0x100, 0x200, 0x400
@@ -60,6 +84,19 @@ def mask_of_speakers(speakers: tuple[str, ...]) -> int:
     bits |= {name: bit for bit, name in _FRONT.items()}
     bits |= {"Ls": _BACK_LEFT if back else _SIDE_LEFT, "Rs": _BACK_RIGHT if back else _SIDE_RIGHT}
     return sum(bits[label] for label in speakers)
+
+
+def caf_layout(content: bytes, channels: int) -> tuple[tuple[str, ...], int | None]:
+    """Labels in the file's own order and WAVE mask (None if there is none) from the content of a CAF `chan` chunk."""
+    if len(content) < 8:
+        return default_speakers(channels), None
+    tag, bitmap = struct.unpack_from(">II", content)
+    if tag == CAF_USE_BITMAP:
+        return speakers_of_mask(bitmap, channels), bitmap
+    labels = _CAF_TAGS.get(tag >> 16)
+    if tag & 0xFFFF != channels or labels is None or len(labels) != channels:
+        return default_speakers(channels), None
+    return labels, mask_of_speakers(labels) if labels == default_speakers(channels) and channels > 2 else None
 
 
 def vorbis_order(speakers: tuple[str, ...]) -> list[int] | None:
