@@ -120,15 +120,15 @@ def set_values(session: Session, assignments: list[str], *, check: bool = True) 
             raise UnbakeError("not an assignment; write PATH=VALUE", where=assignment)
         steps = toml.steps_of(path.strip())
         if text.strip():
-            _assign(tables, steps, _value(text.strip()), assignment)
+            _assign(tables, steps, _value(text.strip(), assignment), assignment)
         else:
             _remove(tables, steps, assignment)
     return from_tables(tables, Origin(" ".join(assignments)), check=check)
 
 
-def _value(text: str) -> Any:
+def _value(text: str, assignment: str) -> Any:
     try:
-        return toml.parse(f"value = {text}", text)["value"]
+        return toml.parse(f"value = {text}", assignment)["value"]
     except UnbakeError:
         if text[0] in "[{\"'":
             raise

@@ -1,0 +1,48 @@
+"""What all tests share: places of their own for cache and home, and the folder of real audio when there is one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test may touch the user's own store or presets."""
+    folder = tmp_path_factory.mktemp("places")
+    monkeypatch.setenv("UNBAKE_HOME", str(folder / "home"))
+    monkeypatch.setenv("UNBAKE_CACHE", str(folder / "cache"))
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real test audio; tests that want it are skipped, visibly, where it is not."""
+    folder = Path(os.environ.get("UNBAKE_TEST_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("no real audio here (set UNBAKE_TEST_DATA)")
+    return folder
+
+
+@pytest.fixture
+def tone(tmp_path: Path) -> Path:
+    """Two seconds of a quiet stereo mixture, 24 bit 44.1 kHz: tones, noise, and clicks that have an attack."""
+    path = tmp_path / "tone.wav"
+    soundfile.write(path, mixture(2.0, 44_100), 44_100, subtype="PCM_24")
+    return path
+
+
+def mixture(seconds: float, sample_rate: int, channels: int = 2, seed: int = 1) -> np.ndarray:
+    """A deterministic signal [frames, channels] with low tones, noise and clicks, peaks well under full scale."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(round(seconds * sample_rate)) / sample_rate
+    bass = 0.2 * np.sin(2 * np.pi * 82.4 * time) + 0.1 * np.sin(2 * np.pi * 247.2 * time)
+    clicks = np.where(time % 0.5 < 0.002, 0.3, 0.0) * rng.standard_normal(len(time)) * 0.3
+    noise = 0.02 * rng.standard_normal((channels, len(time)))
+    pans = np.linspace(0.8, 1.0, channels)[:, None]
+    return ((bass + clicks) * pans + noise).T
