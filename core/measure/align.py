@@ -43,10 +43,18 @@ class Alignment(msgspec.Struct, frozen=True):
 NOTHING_IN_COMMON: Final = Alignment(delay_samples=0.0, polarity=1, gain_db=0.0, correlation=0.0)
 
 
-def estimate(a: Block, b: Block, sample_rate: int, *, max_delay_seconds: float = MAX_DELAY_SECONDS) -> Alignment:
+def estimate(
+    a: Block,
+    b: Block,
+    sample_rate: int,
+    *,
+    max_delay_seconds: float = MAX_DELAY_SECONDS,
+    whole_delay: int | None = None,
+) -> Alignment:
     """Where B lies against A, both float64 [channels, frames] that start at the same moment; lengths may differ.
 
-    Delays up to `max_delay_seconds` (or the length, if shorter) are looked for. Exactly 0.0 for identical arrays.
+    Delays up to `max_delay_seconds` (or the length, if shorter) are looked for, or around `whole_delay` samples where
+    that is known already. Exactly 0.0 for identical arrays.
     A tone repeats, so its delay is known up to whole periods: the smallest is given. Raises UnbakeError when the
     numbers of channels differ.
     """
@@ -63,7 +71,7 @@ def estimate(a: Block, b: Block, sample_rate: int, *, max_delay_seconds: float =
     # What is left of a constant after its mean is rounding.
     if min(energies) <= 1e-28 * max(1.0, *(float(np.sum(np.square(offset))) * a.shape[1] for offset in offsets)):
         return NOTHING_IN_COMMON
-    lag = _whole_delay(a, b, round(max_delay_seconds * sample_rate))
+    lag = _whole_delay(a, b, round(max_delay_seconds * sample_rate)) if whole_delay is None else whole_delay
     first = max(0, -lag)
     frames = min(a.shape[1], b.shape[1] - lag) - first
     return _refined(a[:, first : first + frames], b[:, first + lag : first + lag + frames], lag)
