@@ -1,8 +1,9 @@
 """The mud benchmark: a fault put on the bass of a real multitrack, and how near each remedy comes to the clean mix.
 
-For every four-stem excerpt the true bass is boosted by +8 dB at 250 Hz (Q 0.8) and summed into a muddy mix. The remedies
-are nothing at all; the best bell on the whole mix, chosen with hindsight from a grid; the matching cut on the bass stem
-that the model finds in the muddy mix; and the same cut on the true stems. The figure is the SDR against the clean mix.
+For every four-stem excerpt the true bass is boosted by +8 dB at 250 Hz (Q 0.8) and summed into a muddy mix. The
+remedies are nothing at all; the best bell on the whole mix, chosen with hindsight from a grid; the matching cut on the
+bass stem that the model finds in the muddy mix; and the same cut on the true stems. The figure is the SDR against the
+clean mix.
 
     python -m benchmarks.repair [--data DIR] [--model starter]
 """
@@ -129,9 +130,8 @@ def main() -> None:
         print(f"{name:22}" + "".join(f"{row[column]:12.2f}" for column in columns))
     means = {column: float(np.mean([row[column] for row in rows.values()])) for column in columns}
     print(f"{'mean':22}" + "".join(f"{means[column]:12.2f}" for column in columns))
-    print(
-        f"{options.model} against the best bell on the whole mix: {means['starter'] - means['best bell']:+.2f} dB in the mean"
-    )
+    ahead = means["starter"] - means["best bell"]
+    print(f"{options.model} against the best bell on the whole mix: {ahead:+.2f} dB in the mean")
 
 
 if __name__ == "__main__":
