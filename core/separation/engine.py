@@ -204,14 +204,18 @@ class Engine:
 
 
 class Ring:
-    """The sum of the chunks that still may change: float32 [stems, 2, chunk + (batch - 1) hop] on the device."""
+    """The sum of the chunks that still may change: float32 [stems, 2, chunk + (batch - 1) hop] on the device.
+
+    Frame n of the plan lies at n modulo the size; `origin` is where the next batch's first chunk starts.
+    """
 
     def __init__(self, device: str, plan: ChunkPlan, batch: int, stems: int) -> None:
         import torch
 
         self.device, self.hop, self.chunk = device, plan.hop, plan.chunk
         self.weights = torch.from_numpy(plans.weights(plan.chunk, plan.hop)).to(device)
-        self.sum = torch.zeros((stems, 2, plan.chunk + (batch - 1) * plan.hop), device=device)
+        self.size, self.origin = plan.chunk + (batch - 1) * plan.hop, 0
+        self.sum = torch.zeros((stems, 2, self.size), device=device)
 
     def add(self, stems: Tensor | None, heard: Sequence[bool]) -> Copy:
         """Adds a batch's chunks that have sound (none when `stems` is None) and moves on past as many as were in it."""
@@ -220,28 +224,40 @@ class Ring:
         with torch.inference_mode():
             for position, sounds in enumerate(heard):
                 if sounds and stems is not None:
-                    begin = position * self.hop
-                    self.sum[..., begin : begin + self.chunk].addcmul_(stems[position], self.weights)
+                    for ring, chunk in self._parts(position * self.hop, self.chunk):
+                        self.sum[..., ring].addcmul_(stems[position][..., chunk], self.weights[chunk])
             done = len(heard) * self.hop
-            copy = Copy(self.sum[..., :done], self.device)
-            rest = self.sum[..., done:].clone()
-            self.sum[..., : rest.shape[-1]] = rest
-            self.sum[..., rest.shape[-1] :] = 0.0
+            parts = [self.sum[..., ring] for ring, _ in self._parts(0, done)]
+            copy = Copy(parts, self.device)
+            for part in parts:
+                part.zero_()
+            self.origin = (self.origin + done) % self.size
             return copy
+
+    def _parts(self, offset: int, frames: int) -> Iterator[tuple[slice, slice]]:
+        """Where `frames` frames from `offset` past the origin lie in the ring, and which of them those are."""
+        begin = (self.origin + offset) % self.size
+        first = min(frames, self.size - begin)
+        yield slice(begin, begin + first), slice(0, first)
+        if first < frames:
+            yield slice(0, frames - first), slice(first, frames)
 
 
 class Copy:
-    """Frames on their way from the device to the host."""
+    """Frames on their way from the device to the host, in the order of `parts` [stems, 2, n]."""
 
-    def __init__(self, frames: Tensor, device: str) -> None:
+    def __init__(self, parts: Sequence[Tensor], device: str) -> None:
         import torch
 
         self.arrived = None
-        if device == "cpu":
-            self.host = frames.clone()
-        else:
-            self.host = torch.empty(frames.shape, pin_memory=True)
-            self.host.copy_(frames, non_blocking=True)
+        shape = (*parts[0].shape[:-1], sum(part.shape[-1] for part in parts))
+        self.host = torch.empty(shape, pin_memory=device != "cpu")
+        begin = 0
+        for part in parts:
+            end = begin + part.shape[-1]
+            self.host[..., begin:end].copy_(part, non_blocking=device != "cpu")
+            begin = end
+        if device != "cpu":
             self.arrived = torch.cuda.Event()
             self.arrived.record(torch.cuda.current_stream(device))
 

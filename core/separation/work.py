@@ -186,16 +186,23 @@ def read_extended(file: BinaryIO, channels: int, length: int, start: int, frames
     that hears the cut edge of a recording as a step from silence takes it for a click. A mono input stands on both
     sides.
     """
-    place = np.arange(start, start + frames)
-    index = np.where(place < 0, -place, np.where(place >= length, 2 * (length - 1) - place, place))
-    inside = (index >= 0) & (index < length)
+    last = length - 1
     audio = np.zeros((2, frames), np.float32)
-    if inside.any():
-        low, high = int(index[inside].min()), int(index[inside].max()) + 1
-        file.seek(low * channels * SAMPLE.itemsize)
-        data = np.frombuffer(file.read((high - low) * channels * SAMPLE.itemsize), SAMPLE).reshape(-1, channels)
-        audio[:, inside] = data[index[inside] - low].T
+    # Frame n is frame -n before the head, and 2 last - n after the tail.
+    for begin, end, mirror in ((-last, 0, 0), (0, length, None), (length, length + last, 2 * last)):
+        low, high = max(begin, start), min(end, start + frames)
+        if low < high:
+            inside = (low, high) if mirror is None else (mirror - high + 1, mirror - low + 1)
+            data = read_frames(file, channels, *inside)
+            audio[:, low - start : high - start] = (data if mirror is None else data[::-1]).T
     return audio
+
+
+def read_frames(file: BinaryIO, channels: int, begin: int, end: int) -> NDArray[np.float32]:
+    """The frames from `begin` to before `end` of a raw file, float32 [end - begin, channels]."""
+    wide = channels * SAMPLE.itemsize
+    file.seek(begin * wide)
+    return np.frombuffer(file.read((end - begin) * wide), SAMPLE).reshape(-1, channels)
 
 
 def flush_to_disk(file: BinaryIO) -> None:
