@@ -88,7 +88,14 @@ _WITHOUT_LOSS: dict[str, tuple[str, ...]] = {
 }
 """Sample formats that hold every value of a source's, nearest first."""
 
-_LOSSLESS_CONTAINERS = ("WAV", "RF64", "W64", "AIFF", "CAF", "FLAC")
+_MPEG_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_RATES = {
+    "MPEG_LAYER_III": _MPEG_RATES,
+    "AAC": (*_MPEG_RATES, 64000, 88200, 96000),
+    "OPUS": (8000, 12000, 16000, 24000, 48000),
+}
+# FFmpeg's ALAC encoder aborts the process at the end of some multichannel files.
+_MAX_CHANNELS = {"MP3": 2, "MP4": 2}
 
 
 class OutputFormat(msgspec.Struct, frozen=True):
@@ -123,6 +130,7 @@ def output_format(source: AudioInfo, out: Path | None, subtype: str | None) -> O
         chosen = _named_subtype(subtype, container, source, where)
     else:
         chosen = _nearest_subtype(container, source, out)
+    _check_limits(chosen, container, source, where)
     return OutputFormat(
         container=container,
         subtype=chosen,
@@ -153,6 +161,24 @@ def _fits(suffix: str, fmt: OutputFormat) -> bool:
 _EXTENSIONS_SHARED = {"RF64": "WAV"}
 
 
+def _check_limits(subtype: str, container: str, source: AudioInfo, where: Path | str) -> None:
+    rates = _RATES.get(subtype)
+    if rates is not None and source.sample_rate not in rates:
+        known = ", ".join(str(rate) for rate in rates)
+        raise UnbakeError(
+            f"{subtype} can't be written at {source.sample_rate} Hz, only at {known}",
+            where=where,
+            remedy="choose a lossless format",
+        )
+    if source.channels > _MAX_CHANNELS.get(container, source.channels):
+        raise UnbakeError(
+            f"{container} is written with {_MAX_CHANNELS[container]} channels at most, the source has "
+            f"{source.channels}",
+            where=where,
+            remedy="choose .wav, .flac or .caf",
+        )
+
+
 def _container_of(out: Path, source: AudioInfo) -> str:
     container = _CONTAINERS.get(out.suffix.lower())
     if container is None:
@@ -166,9 +192,9 @@ def _container_of(out: Path, source: AudioInfo) -> str:
 
 def _own_container(source: AudioInfo) -> str:
     own = source.container
-    if source.lossless and any(name in _SUBTYPES.get(own, ()) for name in _WITHOUT_LOSS[source.subtype]):
-        return own
-    return "WAV"
+    holds = any(name in _SUBTYPES.get(own, ()) for name in _WITHOUT_LOSS.get(source.subtype, ()))
+    fits = source.channels <= _MAX_CHANNELS.get(own, source.channels)
+    return own if source.lossless and holds and fits else "WAV"
 
 
 def _named_subtype(name: str, container: str, source: AudioInfo, where: Path | str) -> str:
@@ -217,8 +243,9 @@ def bytes_per_sample(subtype: str) -> int:
     return 8 if subtype == "DOUBLE" else 4
 
 
-def is_compressed(fmt: OutputFormat) -> bool:
-    """Whether the size of the file depends on what it holds."""
-    if fmt.container in ("FLAC", "MP4", "OGG", "MP3"):
-        return True
-    return fmt.subtype.startswith("ALAC") or not is_lossless(fmt.subtype)
+def size_estimate(fmt: OutputFormat, frames: int) -> int:
+    """Bytes that an output of `frames` frames needs: exact but for the header when uncompressed, else a low guess."""
+    size = frames * fmt.channels * bytes_per_sample(fmt.subtype)
+    if not is_lossless(fmt.subtype):
+        return size // 16
+    return size // 2 if fmt.container in ("FLAC", "MP4") else size
