@@ -116,7 +116,7 @@ def stem_files(folder: Path) -> tuple[dict[str, Path], list[str]]:
             files[name] = path
     if not files:
         raise UnbakeError("holds no stems", where=folder, remedy="name them NAME.wav or NAME.flac, such as bass.wav")
-    return files, notes
+    return dict(sorted(files.items())), notes
 
 
 def check_fits(stem: AudioInfo, source: AudioInfo) -> None:
@@ -218,7 +218,7 @@ def loudest_part(info: AudioInfo, files: Mapping[str, Path]) -> Operation[int | 
             yield Progress("measuring stems", done, info.frames, info.seconds)
     if not sounds or not any(energies):
         return None
-    wide = max(1, math.ceil(EXCERPT_SECONDS * info.sample_rate / BLOCK_FRAMES))
+    wide = max(1, math.floor(EXCERPT_SECONDS * info.sample_rate / BLOCK_FRAMES))
     sums = np.convolve(energies, np.ones(min(wide, len(energies))), "valid")
     return int(np.argmax(sums)) * BLOCK_FRAMES
 
