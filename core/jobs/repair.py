@@ -93,8 +93,9 @@ def render_session(
 
 def _destination(source: Path, delivery: Delivery) -> tuple[OutputFormat, Path]:
     """The output's format and path, refused now rather than after the work."""
-    info = probe(source)
-    fmt = output_format(info, delivery.out, delivery.subtype)
+    if delivery.out is not None:
+        check_output(delivery.out, [source], delivery.force)
+    fmt = output_format(probe(source), delivery.out, delivery.subtype)
     out = delivery.out if delivery.out is not None else default_output_path(source, fmt)
     check_output(out, [source], delivery.force)
     if delivery.report is not None:
@@ -129,7 +130,7 @@ def _deliver(
     if delivery.report is not None:
         report = full_report(session, certificate, metadata.version("unbake"))
         text = as_json(report) if delivery.report.suffix.lower() == ".json" else as_markdown(report)
-        atomic.write_text(delivery.report, text)
+        atomic.write_text_atomically(delivery.report, text, force=delivery.force)
     if not certificate.passed:
         yield Note("the proof FAILS: the written file is not what the session says; please report this as a defect")
     return certificate

@@ -52,7 +52,7 @@ def new_session(
     stems = yield from _import(found, stems_from, align=align)
     separation = Separation(
         model=EXTERNAL,
-        stems=tuple(stems.stems),
+        stems=tuple(sorted(stems.stems, key=_usual_place)),
         stems_from=str(stems_from.absolute()),
         align=align,
         hashes=dict(stems.hashes),
@@ -153,6 +153,12 @@ def stem_paths(stems: StemSet | None) -> dict[str, Path]:
     if stems is None:
         return {}
     return {**{name: Path(path) for name, path in stems.stems.items()}, RESIDUAL: Path(stems.residual)}
+
+
+def _usual_place(stem: str) -> tuple[int, str]:
+    """The order in which engineers list stems; unusual ones follow by name."""
+    usual = ("vocals", "drums", "bass", "other")
+    return (usual.index(stem) if stem in usual else len(usual), stem)
 
 
 def _stems_of(model: str) -> tuple[str, ...]:

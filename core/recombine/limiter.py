@@ -67,8 +67,7 @@ class TruePeakLimiter:
         self._duck = duck[frames:]
         if not duck.any():
             return sound[:, :frames].copy()
-        gain: NDArray[np.float64] = 1.0 - np.convolve(duck, self._ramp, mode="valid")
-        return sound[:, :frames] * gain
+        return sound[:, :frames] * (1.0 - np.convolve(duck, self._ramp, mode="valid").real)
 
     def _attenuation_db(self, block: Block) -> NDArray[np.float64]:
         """dB that each frame must lose, `reach` frames late: float64 [frames]."""

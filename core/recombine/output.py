@@ -6,10 +6,12 @@ explicit `dither` of the master stage replaces that rule.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from core.audio.formats import Block, integer_bits
-from core.audio.quantise import TpdfDither, codes_to_float, count_overs, error_bound_dbfs, quantise, rounding_bound_dbfs
+from core.audio.quantise import TpdfDither, codes_to_float, count_overs, error_bound_dbfs, quantise
 from core.audio.write import AudioWriter
 from core.errors import UnbakeError
 from core.session.document import Session, audible_key
@@ -51,7 +53,7 @@ class BusOutput:
     def bound_dbfs(self) -> float | None:
         """The most that a sample of the file can differ from the bus; None for a lossy format."""
         if self.word_bits is not None:
-            return rounding_bound_dbfs(self.word_bits, self.dithered)
+            return 20 * math.log10((1.5 if self.dithered else 0.5) * 2.0 ** (1 - self.word_bits))
         return error_bound_dbfs(self._subtype, False, max(self.peak, float(np.finfo(np.float32).tiny)))
 
     def write(self, block: Block, writer: AudioWriter) -> None:

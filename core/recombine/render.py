@@ -110,7 +110,7 @@ def render(
             if not treatment:
                 report = Overs(bus.overs, to_dbfs(bus.peak), overs if bus.overs else None)
             clipped = bool(bus.overs)
-            written = writer.finish()
+            written = writer.finish(metadata)
             proof, after = yield from _prove(session, stems, written, bus, treatment, clipped=clipped)
             check_unchanged(source, before_reading)
             writer.commit(metadata, _for_bext(after))

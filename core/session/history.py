@@ -191,7 +191,7 @@ def _append(session_path: Path, entries: list[Edit | Move]) -> None:
 
 
 def _write(session_path: Path, session: Session) -> None:
-    atomic.write_text(session_path, files.dumps(session, session_path.parent))
+    atomic.write_text_atomically(session_path, files.dumps(session, session_path.parent), force=True)
 
 
 def _now() -> str:

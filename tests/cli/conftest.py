@@ -44,10 +44,16 @@ def unbake(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
 @pytest.fixture
 def song(tmp_path: Path) -> Path:
     """A song in a folder of its own, 24 bit, with the four stems that it is the sum of in `stems/` beside it."""
-    return make_song(tmp_path / "music")
+    return _make_song(tmp_path / "music")
 
 
-def make_song(
+@pytest.fixture
+def make_song() -> Callable[..., Path]:
+    """The maker of such songs, for other folders, channel counts, rates (Hz), lengths (frames) and subtypes."""
+    return _make_song
+
+
+def _make_song(
     folder: Path, *, channels: int = 2, rate: int = 44_100, frames: int = 70_001, subtype: str = "PCM_24"
 ) -> Path:
     rng = np.random.default_rng(11)
