@@ -40,6 +40,7 @@ _DEMUXERS = {
 _CONTAINERS = {"RIFF": "WAV", "BW64": "RF64"}
 _LOSSY = {"mp3float": "MPEG_LAYER_III", "mp3": "MPEG_LAYER_III", "mp2float": "MPEG_LAYER_II", "libopus": "OPUS"}
 _LOSSY_SLACK_FRAMES = 2048
+_UNSAFE_PLANES = 8
 _SKIP_MANUAL = 1 << 29
 _FULL_SCALE = {"u8": 128.0, "s16": 32768.0, "s32": 2147483648.0, "s64": 2.0**63}
 _MASK_BITS = {
@@ -152,7 +153,7 @@ class AvDecoder:
         from av.error import FFmpegError
 
         try:
-            for frame in self._container.decode(self.source):
+            for frame in self._frames():
                 block = to_block(frame)
                 if skip_to is not None:
                     pts = -1 if frame.pts is None else frame.pts
@@ -165,6 +166,19 @@ class AvDecoder:
                 yield block
         except FFmpegError as error:
             raise UnbakeError(f"is truncated or damaged at frame {self.frame}", where=self._path) from error
+
+    def _frames(self) -> Iterator[av.AudioFrame]:
+        import av
+
+        codec = self.source.codec_context
+        if codec.channels < _UNSAFE_PLANES or not codec.format.is_planar:
+            yield from self._container.decode(self.source)
+            return
+        # PyAV reads past the list of planes when all eight are taken: interleave them first, samples as they are.
+        interleave = av.AudioResampler(format=codec.format.packed.name, layout=codec.layout, rate=codec.sample_rate)
+        for frame in self._container.decode(self.source):
+            yield from interleave.resample(frame)
+        yield from interleave.resample(None)
 
     @property
     def _can_jump(self) -> bool:

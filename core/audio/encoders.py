@@ -95,7 +95,9 @@ class _AvEncoder:
         self._sample = {None: "fltp", 16: "s16p"}.get(self._bits, "s32p")
         self._layout = "mono" if fmt.channels == 1 else "stereo"
         with _as_os_error():
-            self._container = av.open(os.fspath(path), "w", format="ipod")
+            # The length is kept in units of the movie's time scale: milliseconds, if nothing finer is asked for.
+            scale = {"movie_timescale": str(fmt.sample_rate)}
+            self._container = av.open(os.fspath(path), "w", format="ipod", options=scale)
             stream: Any = self._container.add_stream("aac" if self._bits is None else "alac", rate=fmt.sample_rate)
             stream.codec_context.format = self._sample
             stream.codec_context.layout = self._layout

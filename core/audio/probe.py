@@ -115,8 +115,10 @@ def _examine(path: Path, stream: int) -> Examined:
             raise
         return Examined(probe_av(path, kind, stream), kind)
     with sound:
-        # libsndfile gets incompressible ALAC of 20 to 32 bits wrong.
-        if sound.subtype.startswith(("ALAC", "MPEG")):
+        # libsndfile gets incompressible ALAC of 20 to 32 bits wrong, and takes a length that was not filled in for 0.
+        data = layout.find(layout.data) if layout is not None else None
+        unfinished = kind == "RIFF" and sound.frames == 0 and data is not None and data.size > 0
+        if sound.subtype.startswith(("ALAC", "MPEG")) or unfinished:
             return Examined(probe_av(path, kind, stream), kind)
         if stream != 0:
             raise UnbakeError(f"has 1 audio stream, no number {stream}", where=path)

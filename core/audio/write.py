@@ -10,7 +10,7 @@ import os
 import struct
 from pathlib import Path
 
-from core.audio.atomic import (
+from core.atomic import (
     PendingFile,
     check_output,
     check_room,
@@ -43,6 +43,7 @@ __all__ = [
 _METADATA_ROOM_BYTES = 64 << 20
 _MAX_FORM_BYTES = 0xFFFFFFFF - _METADATA_ROOM_BYTES
 _PROBE_BYTES = 1 << 16
+_OGG_SERIAL = 1
 
 
 class AudioWriter:
@@ -56,6 +57,7 @@ class AudioWriter:
         self._pending = pending
         self._encoder = encoder
         self._bits = integer_bits(fmt.subtype)
+        self._finished = False
 
     def write(self, block: Block) -> None:
         """Appends float64 [channels, frames] to a floating point or lossy file.
@@ -83,20 +85,31 @@ class AudioWriter:
             raise self._failed(error) from error
         self.frame += codes.shape[1]
 
+    def finish(self, metadata: Metadata | None = None) -> Path:
+        """Completes the samples and gives the temporary file that holds them, to be read back before it is committed.
+
+        `metadata` is what `commit` will be given. ValueError unless exactly the frames that were announced were
+        written; UnbakeError when the disk is full.
+        """
+        if self.frame != self._frames:
+            raise ValueError(f"{self.frame} frames written, {self._frames} announced")
+        if not self._finished:
+            try:
+                self._encoder.close()
+                _finish_header(self._pending.path, self.fmt, self._frames, metadata)
+            except EncoderError as error:
+                raise self._failed(error) from error
+            self._finished = True
+        return self._pending.path
+
     def commit(self, metadata: Metadata | None = None, loudness: BextLoudness | None = None) -> None:
         """Finishes the file, puts the metadata in (see `apply_metadata`) and gives it its name.
 
-        ValueError unless exactly the frames that were announced were written; UnbakeError when the disk is full, or
-        the name was taken meanwhile and it is not to be forced. Then nothing is left.
+        ValueError and UnbakeError as `finish`; UnbakeError too when the name was taken meanwhile and it is not to be
+        forced. Then nothing is left.
         """
         try:
-            if self.frame != self._frames:
-                raise ValueError(f"{self.frame} frames written, {self._frames} announced")
-            try:
-                self._encoder.close()
-            except EncoderError as error:
-                raise self._failed(error) from error
-            _finish_header(self._pending.path, self.fmt, metadata)
+            self.finish(metadata)
             if metadata is not None:
                 apply_metadata(metadata, self._pending.path, self.fmt, loudness)
             self._pending.commit()
@@ -164,19 +177,15 @@ def _sound_container(out: Path, fmt: OutputFormat, frames: int) -> str:
     return "WAVEX" if fmt.channel_mask is not None else "WAV"
 
 
-def _finish_header(path: Path, fmt: OutputFormat, metadata: Metadata | None) -> None:
-    """Corrects what libsndfile puts into a header by itself: the time of day, and a guess at the speakers."""
-    if fmt.container == "CAF":
-        stated = metadata is not None and any(name == b"chan" for name, _ in metadata.chunks)
-        if fmt.channel_mask and not stated:
-            append_chunks(path, [(b"chan", struct.pack(">III", CAF_USE_BITMAP, fmt.channel_mask, 0))])
-        return
+def _finish_header(path: Path, fmt: OutputFormat, frames: int, metadata: Metadata | None) -> None:
+    """Corrects what libsndfile makes of a header: the time of day, a guess at the speakers, pad bytes as samples."""
+    if fmt.container == "OGG":
+        _fix_serial(path)
     layout = read_chunks(path)
     if layout is None:
         return
     with path.open("r+b") as file:
-        peak = layout.find(b"PEAK")
-        if peak is not None:
+        if (peak := layout.find(b"PEAK")) is not None:
             # The same render is the same bytes whenever it is made.
             file.seek(peak.start + 4)
             file.write(bytes(4))
@@ -184,3 +193,34 @@ def _finish_header(path: Path, fmt: OutputFormat, metadata: Metadata | None) -> 
         if form is not None and form.size >= 40 and (fmt.channel_mask is not None or fmt.channels > 2):
             file.seek(form.start + 20)
             file.write(struct.pack("<I", fmt.channel_mask or 0))
+        data = layout.find(layout.data)
+        if data is not None and layout.kind == "CAF":
+            # CAF has no pad bytes: the next chunk follows at once.
+            file.truncate(data.start + data.size)
+        if data is not None and layout.kind == "AIFF":
+            file.seek(data.start - 4)
+            file.write(struct.pack(">I", 8 + frames * fmt.channels * bytes_per_sample(fmt.subtype)))
+            comm = layout.find(b"COMM")
+            if comm is not None:
+                file.seek(comm.start + 2)
+                file.write(struct.pack(">I", frames))
+    if layout.kind == "CAF" and fmt.channel_mask:
+        stated = metadata is not None and any(name == b"chan" for name, _ in metadata.chunks)
+        if not stated:
+            append_chunks(path, [(b"chan", struct.pack(">III", CAF_USE_BITMAP, fmt.channel_mask, 0))])
+
+
+def _fix_serial(path: Path) -> None:
+    """Replaces the random serial number of an Ogg stream, so that the same render is the same bytes."""
+    from mutagen.ogg import OggPage
+
+    with path.open("r+b") as file:
+        while True:
+            start = file.tell()
+            try:
+                page = OggPage(file)
+            except EOFError:
+                return
+            page.serial = _OGG_SERIAL
+            file.seek(start)
+            file.write(page.write())
