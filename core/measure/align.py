@@ -65,16 +65,15 @@ def estimate(
     longest = round(LONGEST_SECONDS * sample_rate)
     start = _loudest(a, b, longest)
     a, b = a[:, start : start + longest], b[:, start : start + longest]
-    offsets = [block.mean(axis=1, keepdims=True) if block.shape[1] else 0.0 for block in (a, b)]
-    a, b = a - offsets[0], b - offsets[1]
-    energies = _energy(a), _energy(b)
+    centred_a, centred_b = _without_mean(a), _without_mean(b)
     # What is left of a constant after its mean is rounding.
-    if min(energies) <= 1e-28 * max(1.0, *(float(np.sum(np.square(offset))) * a.shape[1] for offset in offsets)):
+    if _energy(centred_a) <= 1e-28 * _energy(a) or _energy(centred_b) <= 1e-28 * _energy(b):
         return NOTHING_IN_COMMON
-    lag = _whole_delay(a, b, round(max_delay_seconds * sample_rate)) if whole_delay is None else whole_delay
+    max_delay = round(max_delay_seconds * sample_rate)
+    lag = _whole_delay(centred_a, centred_b, max_delay) if whole_delay is None else whole_delay
     first = max(0, -lag)
-    frames = min(a.shape[1], b.shape[1] - lag) - first
-    return _refined(a[:, first : first + frames], b[:, first + lag : first + lag + frames], lag)
+    last = min(a.shape[1], b.shape[1] - lag)
+    return _refined(_without_mean(a[:, first:last]), _without_mean(b[:, first + lag : last + lag]), lag)
 
 
 def shift(block: Block, delay_samples: float) -> Block:
@@ -98,7 +97,7 @@ def fractional(wide: Block, delay_samples: float) -> Block:
     """`wide` delayed by -1..1 sample, less the SHIFT_TAPS frames at either end that have no neighbours to come from."""
     taps = np.arange(-SHIFT_TAPS, SHIFT_TAPS + 1) - delay_samples
     window = np.i0(12.0 * np.sqrt(np.maximum(0.0, 1.0 - (taps / (SHIFT_TAPS + 1)) ** 2)))
-    kernel = np.sinc(taps) * window / window.max()
+    kernel = np.sinc(taps) * window / np.i0(12.0)
     frames = wide.shape[1]
     size = fft_size(frames)
     # Circular: what wraps round lands in the frames that are cut off.
@@ -110,6 +109,10 @@ def fft_size(at_least: int) -> int:
     """The smallest 2^n, 3 * 2^n or 5 * 2^n that is not less: lengths every FFT is quick at."""
     power = 1 << max(0, at_least - 1).bit_length()
     return min(size for size in (power, power * 3 // 4, power * 5 // 8) if size >= at_least)
+
+
+def _without_mean(block: Block) -> Block:
+    return block - block.mean(axis=1, keepdims=True) if block.size else block
 
 
 def _energy(block: Block) -> float:

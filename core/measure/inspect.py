@@ -189,7 +189,7 @@ class _Sums:
     def silence(self) -> list[Fault]:
         if not self._peak.any():
             return [Fault("silence", "warning", "digital silence throughout")]
-        dead = [self._name(channel) for channel in np.flatnonzero(self._peak == 0.0)]
+        dead = [self._name(channel) for channel, peak in enumerate(self._peak) if peak == 0.0]
         if not dead:
             return []
         return [Fault("silence", "warning", f"digital silence throughout in {' and '.join(dead)}")]

@@ -63,9 +63,11 @@ def k_weighting(sample_rate: int) -> NDArray[np.float64]:
     high = 10.0 ** (3.999843853973347 / 20.0)
     middle = high**0.4996667741545416
     shelf_a0 = 1.0 + shelf_k / shelf_q + shelf_k**2
-    pass_k = math.tan(math.pi * 38.13547087602444 / sample_rate)
     pass_q = 0.5003270373238773
-    pass_a0 = 1.0 + pass_k / pass_q + pass_k**2
+    pass_k, printed_k = (math.tan(math.pi * 38.13547087602444 / rate) for rate in (sample_rate, 48_000))
+    pass_a0, printed_a0 = (1.0 + k / pass_q + k**2 for k in (pass_k, printed_k))
+    # The printed numerator is 1 -2 1, 0.04 dB more than the prototype's, and the offset of -0.691 counts on it.
+    gain = printed_a0 / pass_a0
     return np.array(
         [
             [
@@ -76,8 +78,14 @@ def k_weighting(sample_rate: int) -> NDArray[np.float64]:
                 2.0 * (shelf_k**2 - 1.0) / shelf_a0,
                 (1.0 - shelf_k / shelf_q + shelf_k**2) / shelf_a0,
             ],
-            # The standard leaves the high-pass at this gain (0.04 dB at 48 kHz): its offset of -0.691 counts on it.
-            [1.0, -2.0, 1.0, 1.0, 2.0 * (pass_k**2 - 1.0) / pass_a0, (1.0 - pass_k / pass_q + pass_k**2) / pass_a0],
+            [
+                gain,
+                -2.0 * gain,
+                gain,
+                1.0,
+                2.0 * (pass_k**2 - 1.0) / pass_a0,
+                (1.0 - pass_k / pass_q + pass_k**2) / pass_a0,
+            ],
         ]
     )
 
@@ -86,11 +94,12 @@ def channel_weights(speakers: tuple[str, ...]) -> NDArray[np.float64]:
     """The weights G of BS.1770-4, float64 [channels]: front 1, surround 1.41, LFE 0.
 
     Back channels are the surrounds of a 5.1 file that calls them so (1.41); beside side channels they stand at 135
-    degrees, where table 4 of the standard says 1. Raises UnbakeError for a speaker it has no place for.
+    degrees, and the back centre always at 180, where table 4 of the standard says 1. Raises UnbakeError for a speaker
+    it has no place for.
     """
     surrounds = {"Ls": 1.41, "Rs": 1.41}
     back = 1.0 if surrounds.keys() & set(speakers) else 1.41
-    table = {"L": 1.0, "R": 1.0, "C": 1.0, "M": 1.0, "LFE": 0.0, "Lb": back, "Rb": back} | surrounds
+    table = {"L": 1.0, "R": 1.0, "C": 1.0, "M": 1.0, "LFE": 0.0, "Cs": 1.0, "Lb": back, "Rb": back} | surrounds
     unknown = [name for name in speakers if name not in table]
     if unknown:
         raise UnbakeError(f"loudness has no weight for speaker {unknown[0]!r}", remedy=f"use {', '.join(table)}")
@@ -100,9 +109,9 @@ def channel_weights(speakers: tuple[str, ...]) -> NDArray[np.float64]:
 class LoudnessMeter:
     """Integrated loudness, range, maxima and peaks of one stream.
 
-    `speakers` names the channels in order ("L", "R", "C", "LFE", "Ls", "Rs", "Lb", "Rb", "M"). True peak is measured
-    with 4x oversampling below 96 kHz, 2x below 192 kHz, and is the sample peak from there on; with `true_peak=False`
-    it is None. Raises UnbakeError for unknown speakers and sample rates below 4 kHz.
+    `speakers` names the channels in order ("L", "R", "C", "LFE", "Ls", "Rs", "Cs", "Lb", "Rb", "M"). True peak is
+    measured with 4x oversampling below 96 kHz, 2x below 192 kHz, and is the sample peak from there on; with
+    `true_peak=False` it is None. Raises UnbakeError for unknown speakers and sample rates below 4 kHz.
     """
 
     def __init__(self, sample_rate: int, speakers: tuple[str, ...], *, true_peak: bool = True) -> None:
