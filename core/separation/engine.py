@@ -96,6 +96,8 @@ class Engine:
         self.stems = stems
         self.wanted = list(wanted)
         self.batch = batch
+        self.ahead = device != "cpu"
+        """Whether the next batch is started before the frames of this one are given out: on a GPU both then go on."""
 
     def run(
         self, plan: ChunkPlan, read: Callable[[int, int], NDArray[np.float32]], first_frame: int = 0
@@ -127,7 +129,7 @@ class Engine:
         self, plan: ChunkPlan, read: Callable[[int, int], NDArray[np.float32]], first_frame: int
     ) -> Iterator[Finished]:
         """`run` with one batch size, until the end or until memory runs out."""
-        batch, asynchronous = self.batch, self.device != "cpu"
+        batch = self.batch
         index = plan.first_chunk(first_frame) // batch * batch
         ring = self._guard(lambda: Ring(self.device, plan, batch, len(self.wanted)))
         waiting: tuple[Copy, int, int] | None = None
@@ -139,11 +141,10 @@ class Engine:
             heard = [bool(mix[position].any()) for position in range(count)]
             copy = self._guard(lambda mix=mix, heard=heard: ring.add(self._infer(mix) if any(heard) else None, heard))
             start, index = plan.start(index), index + count
-            # On a GPU the frames of the batch before are written while this one is computed.
             if waiting is not None:
                 yield self._finished(plan, first_frame, *waiting)
             waiting = (copy, start, index)
-            if not asynchronous:
+            if not self.ahead:
                 yield self._finished(plan, first_frame, *waiting)
                 waiting = None
         if waiting is not None:

@@ -35,6 +35,8 @@ AUDIO_SUFFIXES = frozenset(
     {".wav", ".wave", ".bwf", ".rf64", ".w64", ".flac", ".aif", ".aiff", ".aifc", ".caf", ".m4a"}
 )
 LOSSY_SUFFIXES = frozenset({".mp3", ".ogg", ".oga", ".opus", ".aac", ".wma", ".mp4"})
+WHOLE = frozenset({"mix", "mixture"})
+"""What collections of stems call the sum that they keep beside them."""
 EXCERPT_SECONDS = 20.0
 """How much of the loudest part the offset is estimated from."""
 LOUD_RESIDUAL_DB = -20.0
@@ -53,16 +55,16 @@ def import_stems(
     """The stems that lie in `folder` as NAME.wav, NAME.flac or another lossless file, as a set in the store.
 
     Names are taken in lower case. Rate, channels and length must be the source's. `offset_of(a, b, sample_rate)` gives
-    how many frames the float64 block `b` [channels, frames] is later than `a`, and its polarity 1 or -1; it is asked
-    about the loudest 20 s of source and sum of stems. What it finds is said in a note, and taken out with `align`:
-    whole frames exactly, never a part of a frame. The residual is source - sum of stems; a residual.wav in the folder
-    is ignored. The files are copied as 32-bit float. Raises UnbakeError when there is nothing to take, or a file
-    doesn't fit the source.
+    how many frames the float64 block `b` [channels, frames] is later than `a`, and its polarity 1 or -1 (0.0 and 1
+    where nothing fits); it is asked about the loudest 20 s of source and sum of stems. What it finds is said in a note,
+    and taken out with `align`: whole frames exactly, never a part of a frame. The residual is source - sum of stems; a
+    residual or a mix in the folder is left out. The files are copied as 32-bit float. Raises UnbakeError when there is
+    nothing to take, or a file doesn't fit the source.
     """
     store = store or Store()
     before = fingerprint(source)
     info = probe(source)
-    files, notes = stem_files(folder)
+    files, notes = stem_files(folder, source)
     for path in files.values():
         check_fits(probe(path), info)
     for text in notes:
@@ -91,7 +93,7 @@ def import_stems(
     return (yield from reuse_or_make(recipe, store, make))
 
 
-def stem_files(folder: Path) -> tuple[dict[str, Path], list[str]]:
+def stem_files(folder: Path, source: Path) -> tuple[dict[str, Path], list[str]]:
     """The stems in a folder by name, sorted, and what is to be said about files that are left out."""
     try:
         inside = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
@@ -107,6 +109,8 @@ def stem_files(folder: Path) -> tuple[dict[str, Path], list[str]]:
             continue
         elif name == RESIDUAL:
             notes.append(f"{path.name} is left out: the residual is computed anew from the source")
+        elif name in WHOLE or path.samefile(source):
+            notes.append(f"{path.name} is left out: it is the mix, not a part of it")
         elif not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
             what = f'"{path.stem}" can\'t be the name of a stem'
             raise UnbakeError(what, where=path, remedy="letters, digits, - and _ only, such as bass.wav")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from core.audio.atomic import write_bytes_atomically
+from core.atomic import write_bytes_atomically
 from core.audio.formats import BLOCK_FRAMES
 from core.audio.hashes import check_unchanged, fingerprint, sha256_file
 from core.audio.probe import probe

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from core import places
-from core.audio.atomic import size_in_words, write_bytes_atomically
+from core.atomic import size_in_words, write_bytes_atomically
 from core.audio.hashes import sha256_file
 from core.errors import UnbakeError, os_error
 from core.separation import rates

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 import numpy as np
 
-from core.audio.atomic import write_bytes_atomically, write_error
+from core.atomic import write_bytes_atomically, write_error
 from core.errors import UnbakeError, os_error
 
 if TYPE_CHECKING:

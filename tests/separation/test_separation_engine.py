@@ -80,13 +80,16 @@ def test_only_wanted_stems_are_kept():
     assert np.abs(stems[0] - 0.2 * signal).max() < 1e-6
 
 
+@pytest.mark.parametrize("ahead", [False, True])
 @pytest.mark.parametrize("batch", [1, 4])
 @pytest.mark.parametrize("first_frame", [1, HOP, 3 * HOP + 17, 8 * CHUNK])
-def test_a_run_taken_up_gives_the_same_bits(batch: int, first_frame: int):
+def test_a_run_taken_up_gives_the_same_bits(ahead: bool, batch: int, first_frame: int):
     signal = noise(2, 9 * CHUNK + 5).astype(np.float32)
     whole = run(engine_of(Wandering([0.7, 0.3]), batch=batch), signal)
     module = Wandering([0.7, 0.3])
-    rest = run(engine_of(module, batch=batch), signal, first_frame=first_frame)
+    engine = engine_of(module, batch=batch)
+    engine.ahead = ahead
+    rest = run(engine, signal, first_frame=first_frame)
     assert rest.tobytes() == whole[..., first_frame:].tobytes()
     plan = ChunkPlan(signal.shape[1], CHUNK, HOP)
     assert sum(module.calls) < plan.count - plan.first_chunk(first_frame) + 2 * batch
@@ -131,7 +134,8 @@ def test_out_of_memory_halves_the_batch_and_goes_on(error: type[Exception]):
     assert np.abs(stems[0] - 0.6 * signal).max() < 5e-7
 
 
-def test_memory_that_runs_out_in_mid_run_loses_nothing():
+@pytest.mark.parametrize("ahead", [False, True])
+def test_memory_that_runs_out_in_mid_run_loses_nothing(ahead: bool):
     class Filling(Split):
         def forward(self, mix: torch.Tensor) -> torch.Tensor:
             if len(self.calls) >= 3 and len(mix) > 2:
@@ -139,7 +143,9 @@ def test_memory_that_runs_out_in_mid_run_loses_nothing():
             return super().forward(mix)
 
     signal = noise(2, 30 * CHUNK).astype(np.float32)
-    stems = run(engine_of(Filling([0.6, 0.4]), batch=4), signal)
+    engine = engine_of(Filling([0.6, 0.4]), batch=4)
+    engine.ahead = ahead
+    stems = run(engine, signal)
     assert np.abs(stems[0] - 0.6 * signal).max() < 5e-7
 
 

@@ -71,6 +71,15 @@ def test_stems_of_another_tool_null_with_a_residual_of_their_own(tmp_path: Path,
     assert not finish(import_stems(source, folder, store=store)).reused
 
 
+def test_the_mix_beside_its_stems_is_no_stem(tmp_path: Path, source: Path, stems, store: Store):
+    folder = folder_of(tmp_path, stems)
+    (folder / "mixture.wav").write_bytes(source.read_bytes())
+    (folder / "Master.wav").hardlink_to(source)
+    result, notes = collect(import_stems(folder / "Master.wav", folder, store=store))
+    assert sorted(result.stems) == sorted(stems)
+    assert notes == [f"{name}.wav is left out: it is the mix, not a part of it" for name in ("Master", "mixture")]
+
+
 def test_a_residual_in_the_folder_is_computed_anew(tmp_path: Path, source: Path, stems, store: Store):
     folder = folder_of(tmp_path, {**stems, "residual": stems["bass"]})
     (folder / "notes.txt").write_text("not audio")

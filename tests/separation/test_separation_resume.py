@@ -23,14 +23,30 @@ SHARES = [0.7, 0.25]
 FRAMES = 40 * CHUNK + 11
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("resume")
+
+
+@pytest.fixture(scope="module")
+def source(folder: Path) -> Path:
+    return write_wav(folder / "mix.wav", noise(3, FRAMES))
+
+
+@pytest.fixture(scope="module")
+def wholes(folder: Path, source: Path) -> dict[int, StemSet]:
+    """What runs without an interruption make, by the network's rate."""
+    return {
+        rate: finish(
+            separate(source, REQUEST, network=network_of(Wandering(SHARES), rate=rate), store=Store(folder / str(rate)))
+        )
+        for rate in (44100, 48000)
+    }
+
+
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return write_wav(tmp_path / "mix.wav", noise(3, FRAMES))
-
-
-def uninterrupted(tmp_path: Path, source: Path, rate: int = 44100) -> StemSet:
-    network = network_of(Wandering(SHARES), rate=rate)
-    return finish(separate(source, REQUEST, network=network, store=Store(tmp_path / "whole")))
+def whole(wholes: dict[int, StemSet]) -> StemSet:
+    return wholes[44100]
 
 
 def run_until(operation: Operation[StemSet], stage: str, done: int) -> None:
@@ -58,9 +74,9 @@ def audio_of(result: StemSet) -> dict[str, bytes]:
 @pytest.mark.parametrize("done", [1, 40, 81, 100])
 @pytest.mark.parametrize("rate", [44100, 48000])
 def test_a_cancelled_run_is_taken_up_and_gives_the_same_bytes(
-    tmp_path: Path, source: Path, store: Store, done: int, rate: int
+    source: Path, store: Store, wholes: dict[int, StemSet], done: int, rate: int
 ):
-    whole = uninterrupted(tmp_path, source, rate)
+    whole = wholes[rate]
     run_until(
         separate(source, REQUEST, network=network_of(Wandering(SHARES), rate=rate), store=store), "separating", done
     )
@@ -79,8 +95,7 @@ def test_a_run_cancelled_while_reading_leaves_nothing(source: Path, store: Store
     assert store.listing() == []
 
 
-def test_a_run_cancelled_while_writing_needs_no_network_again(tmp_path: Path, source: Path, store: Store):
-    whole = uninterrupted(tmp_path, source)
+def test_a_run_cancelled_while_writing_needs_no_network_again(source: Path, store: Store, whole: StemSet):
     run_until(separate(source, REQUEST, network=network_of(Wandering(SHARES)), store=store), "writing", 70_000)
     partial = next((store.folder / "partial").iterdir())
     assert not list(partial.rglob("*.wav"))
@@ -91,14 +106,13 @@ def test_a_run_cancelled_while_writing_needs_no_network_again(tmp_path: Path, so
     assert result.hashes == whole.hashes
 
 
-def test_a_network_that_fails_loses_nothing(tmp_path: Path, source: Path, store: Store):
+def test_a_network_that_fails_loses_nothing(source: Path, store: Store, whole: StemSet):
     class Failing(Wandering):
         def forward(self, mix):
             if len(self.calls) == 50:
                 raise KeyboardInterrupt
             return super().forward(mix)
 
-    whole = uninterrupted(tmp_path, source)
     with pytest.raises(KeyboardInterrupt):
         finish(separate(source, REQUEST, network=network_of(Failing(SHARES)), store=store))
     module = Wandering(SHARES)
@@ -126,8 +140,7 @@ def wait_for_state(store: Store, worker: subprocess.Popen[bytes], frames: int) -
 
 
 @pytest.mark.parametrize("frames", [1, FRAMES + 1])
-def test_kill_9_costs_no_finished_work(tmp_path: Path, source: Path, store: Store, frames: int):
-    whole = uninterrupted(tmp_path, source)
+def test_kill_9_costs_no_finished_work(source: Path, store: Store, whole: StemSet, frames: int):
     worker = start_worker(source, store, 0.02)
     try:
         state = wait_for_state(store, worker, frames)
@@ -174,8 +187,7 @@ def test_a_waiting_run_can_be_cancelled(source: Path, store: Store, monkeypatch:
 
 
 @pytest.mark.parametrize("damage", ["short stem", "short input", "no state", "garbage state"])
-def test_damaged_work_is_made_afresh(tmp_path: Path, source: Path, store: Store, damage: str):
-    whole = uninterrupted(tmp_path, source)
+def test_damaged_work_is_made_afresh(source: Path, store: Store, whole: StemSet, damage: str):
     run_until(separate(source, REQUEST, network=network_of(Wandering(SHARES)), store=store), "separating", 60)
     partial = next((store.folder / "partial").iterdir())
     if damage == "short stem":
@@ -190,8 +202,7 @@ def test_damaged_work_is_made_afresh(tmp_path: Path, source: Path, store: Store,
     assert result.hashes == whole.hashes
 
 
-def test_frames_of_another_device_are_not_continued(tmp_path: Path, source: Path, store: Store):
-    whole = uninterrupted(tmp_path, source)
+def test_frames_of_another_device_are_not_continued(source: Path, store: Store, whole: StemSet):
     run_until(separate(source, REQUEST, network=network_of(Wandering(SHARES)), store=store), "separating", 60)
     file = next((store.folder / "partial").iterdir()) / "state.json"
     state = msgspec.json.decode(file.read_bytes(), type=State)
@@ -204,9 +215,8 @@ def test_frames_of_another_device_are_not_continued(tmp_path: Path, source: Path
 
 
 def test_a_disk_that_fills_up_is_one_line_and_loses_nothing(
-    tmp_path: Path, source: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+    source: Path, store: Store, whole: StemSet, monkeypatch: pytest.MonkeyPatch
 ):
-    whole = uninterrupted(tmp_path, source)
     real, calls = work_module.flush_to_disk, []
 
     def full(file) -> None:

@@ -297,9 +297,9 @@ def test_twelve_minutes_take_the_memory_of_two(tmp_path: Path):
         text=True,
         env={**os.environ, "PYTHONPATH": paths},
     )
-    # The first run is there to have everything loaded.
+    # The first run is there to have everything loaded. One stem of ten minutes more is 103 MiB.
     _, two, twelve = map(int, done.stdout.split())
-    assert twelve - two < 6 * 1024, f"{twelve - two} KiB more for ten minutes more"
+    assert twelve - two < 16 * 1024, f"{twelve - two} KiB more for ten minutes more"
 
 
 def test_notes_are_only_for_what_is_worth_knowing(tmp_path: Path, store: Store):
