@@ -344,9 +344,13 @@ class OctaveBands:
 
 
 def octave_edges(nyquist_hz: float) -> list[float]:
-    """Edges of the octaves around 1 kHz * 2^n (31.25 Hz and up) in Hz, from 0 to the Nyquist frequency."""
+    """Edges of the octaves around 1 kHz * 2^n in Hz, from 0 to the Nyquist frequency.
+
+    The lowest is 22 Hz, or more at high sample rates: every band holds two bins of the FFT at least.
+    """
+    lowest = 4.0 * nyquist_hz / (BAND_SEGMENT // 2)
     inner = [1000.0 * 2.0 ** (n - 0.5) for n in range(-5, 12)]
-    return [0.0, *(round(edge, 3) for edge in inner if edge < nyquist_hz), nyquist_hz]
+    return [0.0, *(round(edge, 3) for edge in inner if lowest <= edge < nyquist_hz), nyquist_hz]
 
 
 def _aligned(a: AudioReader, b: AudioReader, alignment: Alignment) -> Operation[Level]:

@@ -178,6 +178,14 @@ def test_edges_rise_to_the_nyquist_frequency(nyquist: float) -> None:
     edges = octave_edges(nyquist)
     assert edges == sorted(set(edges))
     assert (edges[0], edges[-1]) == (0.0, nyquist)
+    bands = OctaveBands(round(2 * nyquist), 1)
+    bands.push(np.random.default_rng(3).standard_normal((1, 100_000)))
+    densities = [
+        (band.rms_dbfs or -np.inf) - 10 * np.log10((band.high_hz - band.low_hz) / nyquist)
+        for band in bands.result(100_000)
+    ]
+    # White noise holds the same power in every hertz: no band is without bins of its own.
+    assert densities == pytest.approx([0.0] * (len(edges) - 1), abs=3.0)
 
 
 def test_the_residuals_loudness_is_that_of_the_standard(a: Path) -> None:
