@@ -124,15 +124,30 @@ class Spleeter(nn.Module):
             return torch.cat((masks, masks.mean(dim=3, keepdim=True).expand(above)), dim=3)
         return torch.cat((masks, masks.new_zeros(above)), dim=3)
 
+    def masked(self, mix: Tensor) -> Tensor:
+        """Spectra of the stems: `[batch, 2, frames]` to complex64 `[batch, 2 stems, 2, bins, STFT frames]`."""
+        spectrum = torch.stft(
+            mix.flatten(0, 1), WINDOW, HOP, window=self.window, pad_mode="constant", return_complex=True
+        ).unflatten(0, mix.shape[:2])
+        return self.masks(spectrum.abs()) * spectrum.unsqueeze(1)
+
+    def sound(self, spectra: Tensor, frames: int) -> Tensor:
+        """Complex `[batch, stems, 2, bins, STFT frames]` to float32 `[batch, stems, 2, frames]`."""
+        flat = torch.istft(spectra.flatten(0, 2), WINDOW, HOP, window=self.window, length=frames)
+        return flat.unflatten(0, spectra.shape[:3])
+
     def forward(self, mix: Tensor) -> Tensor:
         """`[batch, 2, frames]` to `[batch, 2 stems, 2, frames]`; the class says more."""
-        batch, channels, frames = mix.shape
-        flat = mix.flatten(0, 1)
-        spectrum = torch.stft(flat, WINDOW, HOP, window=self.window, pad_mode="constant", return_complex=True)
-        spectrum = spectrum.unflatten(0, (batch, channels))
-        stems = self.masks(spectrum.abs()) * spectrum.unsqueeze(1)
-        sound = torch.istft(stems.flatten(0, 2), WINDOW, HOP, window=self.window, length=frames)
-        return sound.unflatten(0, (batch, -1, channels))
+        return self.sound(self.masked(mix), mix.shape[2])
+
+    def fill(self, tensors: list[Tensors], where: str) -> None:
+        """Puts the published arrays in: one file of weights a stem, vocals first."""
+        if len(tensors) != len(self.instruments):
+            raise UnbakeError(
+                f"weights: {len(tensors)} files where Spleeter wants one for each of 2 stems", where=where
+            )
+        for unet, arrays in zip(self.instruments, tensors, strict=True):
+            fill(unet, arrays, where)
 
 
 def fill(network: nn.Module, arrays: Tensors, where: str) -> None:
@@ -152,13 +167,13 @@ def fill(network: nn.Module, arrays: Tensors, where: str) -> None:
 
 def build(card: Card, tensors: list[Tensors]) -> Spleeter:
     """The network of a card, with one file of weights a stem, in the order of `card.stems`."""
+    where = f"model card {card.name}"
     try:
         config = msgspec.convert(card.config, Config)
     except msgspec.ValidationError as error:
-        raise UnbakeError(f"config: {error}", where=f"model card {card.name}") from error
+        raise UnbakeError(f"config: {error}", where=where) from error
     network = Spleeter(config.mask_extension)
-    if not len(tensors) == len(card.stems) == len(network.instruments):
-        raise UnbakeError("spleeter wants two stems and a file of weights for each", where=f"model card {card.name}")
-    for unet, arrays, weights in zip(network.instruments, tensors, card.weights, strict=True):
-        fill(unet, arrays, weights.url)
+    if len(card.stems) != len(network.instruments):
+        raise UnbakeError(f"stems: {len(card.stems)} where Spleeter gives 2", where=where)
+    network.fill(tensors, where)
     return network
