@@ -119,7 +119,7 @@ def recipe_of(source_sha256: str, request: SeparationRequest, network: Network) 
 def lookup(
     source_sha256: str, request: SeparationRequest, *, network: Network | None = None, store: Store | None = None
 ) -> StemSet | None:
-    """The stems of a request if they are in the store and whole, else None. Computes nothing and changes nothing.
+    """The stems of a request if they are in the store and whole, else None. Computes nothing.
 
     Raises UnbakeError when the entry was made by a newer unbake.
     """
@@ -140,8 +140,8 @@ def separate(
 ) -> Operation[StemSet]:
     """The stems of a file, out of the store or made now.
 
-    `source_sha256` saves hashing the file when the caller knows it; `network` stands for the model of that name when
-    given. Yields Progress of "reading", "separating STEMS" (chunks of all channel groups, with the seconds of audio),
+    `source_sha256` saves hashing the file when the caller vouches for it; `network`, when given, stands for the model
+    of that name. Yields Progress of "reading", "separating STEMS" (chunks of all channel groups, with the seconds of audio),
     "writing stems" and "checking stems", and notes. Closing it keeps what was computed in the store, to be taken up
     by the next call. Raises UnbakeError for an unknown model, stem or device, an overlap out of range, a source that
     holds samples that are no numbers or changes meanwhile, a store without room, and a network that fails.
@@ -218,9 +218,9 @@ def run(
         describe(work.folder, info, recipe)
         store.check_room(max(0, needed_bytes(info, groups, network, len(recipe.stems)) - folder_bytes(work.folder)))
         if work.state.frames == 0:
-            yield from prepare(info, work, network.sample_rate)
+            length = yield from prepare(info, work, network.sample_rate)
             check_source()
-            work.save(msgspec.structs.replace(work.state, computed_by=computed_by))
+            work.save(State(frames=length, computed_by=computed_by))
         yield from run_network(recipe, network, device, info, work)
         check_source()
         tracks = functools.partial(work_tracks, work, network.sample_rate, info)
@@ -273,10 +273,11 @@ def put(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def prepare(info: AudioInfo, work: Work, network_rate: int) -> Operation[None]:
-    """Writes what the network hears of each channel group, at its rate, and sees to it that every sample is a number.
+def prepare(info: AudioInfo, work: Work, network_rate: int) -> Operation[int]:
+    """Writes what the network hears of each channel group, and gives its length at the network's rate.
 
-    A run that would fail in an hour fails here in a second, and what the network hears can't change under way.
+    Every sample is seen to be a number: a run that would fail in an hour fails here in a second. And what the network
+    hears can't change under way.
     """
     length = converted_length(info.frames, info.sample_rate, network_rate)
     done = 0
@@ -296,7 +297,7 @@ def prepare(info: AudioInfo, work: Work, network_rate: int) -> Operation[None]:
             files[name].write(converter.finish().data)
     if done != info.frames:
         raise UnbakeError(f"holds {done} frames where its header says {info.frames}", where=info.path)
-    work.save(State(frames=length))
+    return length
 
 
 def refuse_non_numbers(block: NDArray[np.floating], first_frame: int, info: AudioInfo) -> None:
