@@ -237,12 +237,11 @@ def _welch(
 
 def _summit(phasor: NDArray[np.complex128], omega: NDArray[np.float64]) -> tuple[float, float]:
     """Where within 1.5 samples the weighted correlation is largest in magnitude, in samples, and its value there."""
-
-    def correlation(at: NDArray[np.float64]) -> NDArray[np.float64]:
-        return (np.exp(1j * np.outer(at, omega)) @ phasor).real
-
-    steps = np.arange(-3 * UPSAMPLING // 2, 3 * UPSAMPLING // 2 + 1) / UPSAMPLING
-    values = correlation(steps)
+    reach = 3 * UPSAMPLING // 2
+    steps = np.arange(-reach, reach + 1) / UPSAMPLING
+    # A spectrum padded with silence is a correlation with points in between.
+    ring = np.fft.irfft(phasor, 2 * (len(phasor) - 1) * UPSAMPLING)
+    values = np.concatenate([ring[-reach:], ring[: reach + 1]])
     # Among equals (a tone of a short period) the one nearest to no delay.
     best = min(np.flatnonzero(np.abs(values) >= np.abs(values).max() * (1 - 1e-9)), key=lambda i: abs(steps[i]))
     at = float(steps[best])
@@ -257,4 +256,4 @@ def _summit(phasor: NDArray[np.complex128], omega: NDArray[np.float64]) -> tuple
         slope, bend = -float((omega * turned.imag).sum()), -float((omega**2 * turned.real).sum())
         step = -slope / bend if bend != 0.0 else 0.0
         at += step if abs(step) < 1.0 / UPSAMPLING else 0.0
-    return at, float(correlation(np.array([at]))[0])
+    return at, float((np.exp(1j * omega * at) * phasor).real.sum())
