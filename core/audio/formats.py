@@ -43,6 +43,14 @@ def is_lossless(subtype: str) -> bool:
     return subtype in _BITS or subtype in _LOSSLESS_FLOAT
 
 
+def bytes_per_sample(subtype: str) -> int:
+    """How many bytes one sample takes uncompressed in a file; 4 for what the table of sample formats doesn't know."""
+    bits = integer_bits(subtype)
+    if bits is not None:
+        return (bits + 7) // 8
+    return 8 if subtype == "DOUBLE" else 4
+
+
 class AudioInfo(msgspec.Struct, frozen=True):
     """What an audio file is.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from core.audio.formats import AudioInfo, integer_bits, is_lossless
+from core.audio.formats import AudioInfo, bytes_per_sample, is_lossless
 from core.errors import UnbakeError
 
 _SUBTYPES: dict[str, tuple[str, ...]] = {
@@ -233,14 +233,6 @@ def _nearest_subtype(container: str, source: AudioInfo, out: Path | None) -> str
         where=out if out is not None else source.path,
         remedy=f"choose --subtype {' or '.join(possible)}, or another extension",
     )
-
-
-def bytes_per_sample(subtype: str) -> int:
-    """How many bytes one sample takes uncompressed in a file; 4 for what the table of sample formats doesn't know."""
-    bits = integer_bits(subtype)
-    if bits is not None:
-        return (bits + 7) // 8
-    return 8 if subtype == "DOUBLE" else 4
 
 
 def size_estimate(fmt: OutputFormat, frames: int) -> int:

@@ -16,7 +16,14 @@ from core.audio import integrity
 from core.audio import speakers as layouts
 from core.audio.av_decoder import can_decode, probe_av
 from core.audio.chunks import W64_GUID_TAIL, ChunkFile, read_chunks, read_content
-from core.audio.formats import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, AudioInfo, is_lossless
+from core.audio.formats import (
+    MAX_CHANNELS,
+    MAX_SAMPLE_RATE,
+    MIN_SAMPLE_RATE,
+    AudioInfo,
+    bytes_per_sample,
+    is_lossless,
+)
 from core.audio.sniff import sniff
 from core.errors import UnbakeError, os_error
 
@@ -156,11 +163,20 @@ def _info(path: Path, sound: SequentialSound, layout: ChunkFile | None) -> Audio
         subtype=sound.subtype,
         sample_rate=sound.samplerate,
         channels=channels,
-        frames=sound.frames,
+        frames=min(sound.frames, _frames_in_chunk(sound, layout)) if layout is not None else sound.frames,
         speakers=speakers,
         lossless=is_lossless(sound.subtype),
         channel_mask=mask,
     )
+
+
+def _frames_in_chunk(sound: SequentialSound, layout: ChunkFile) -> int:
+    """How many frames the chunk of samples holds, which libsndfile gets wrong in W64 when more chunks follow."""
+    data = layout.find(layout.data)
+    if data is None or not (sound.subtype.startswith("PCM") or sound.subtype in ("FLOAT", "DOUBLE")):
+        return sound.frames
+    prefix = {"AIFF": 8, "CAF": 4}.get(layout.kind, 0)
+    return (data.size - prefix) // (sound.channels * bytes_per_sample(sound.subtype))
 
 
 def _stated_layout(

@@ -10,7 +10,7 @@ import base64
 import os
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -26,6 +26,8 @@ from core.errors import UnbakeError, os_error
 __all__ = ["BextLoudness", "Metadata", "apply_metadata", "read_metadata"]
 
 _MAX_CHUNK_BYTES = 64 << 20
+_MOVED_BYTES = 1 << 20
+_W64_HEADER_BYTES = 24
 
 # The frame of the file itself, filler, and what other programs computed from samples that may change.
 _NOT_COPIED: dict[str, tuple[bytes, ...]] = {
@@ -122,22 +124,27 @@ def apply_metadata(
 
 
 def append_chunks(path: Path, chunks: list[tuple[bytes, bytes]]) -> None:
-    """Appends chunks to a RIFF, RF64, W64, AIFF or CAF file and corrects its sizes.
+    """Adds chunks to a RIFF, RF64, W64, AIFF or CAF file and corrects its sizes.
 
-    UnbakeError when the file would outgrow its container's 4 GiB; OSError when it can't be written.
+    They go to the end, in W64 before the samples: libsndfile takes what follows those for more samples. UnbakeError
+    when the file would outgrow its container's 4 GiB; OSError when it can't be written.
     """
     layout = read_chunks(path)
-    if layout is None or not chunks:
+    data = layout.find(layout.data) if layout is not None else None
+    if layout is None or data is None or not chunks:
         return
     added = b"".join(_packed(layout, name, content) for name, content in chunks)
     with path.open("r+b") as file:
         end = file.seek(0, os.SEEK_END)
-        alignment = {"W64": 8, "CAF": 1}.get(layout.kind, 2)
-        added = b"\0" * (-end % alignment) + added
+        if layout.kind not in ("W64", "CAF"):
+            added = b"\0" * (end & 1) + added
         total = end + len(added)
         if layout.kind in ("RIFF", "AIFF") and total - 8 > 0xFFFFFFFF:
             raise UnbakeError("the samples leave no room for the metadata within 4 GiB", where=path)
-        file.write(added)
+        if layout.kind == "W64":
+            _insert(file, data.start - _W64_HEADER_BYTES, added)
+        else:
+            file.write(added)
         if layout.kind == "RF64":
             ds64 = layout.find(b"ds64")
             if ds64 is not None:
@@ -149,6 +156,20 @@ def append_chunks(path: Path, chunks: list[tuple[bytes, bytes]]) -> None:
         elif layout.kind != "CAF":
             file.seek(4)
             file.write(struct.pack(">I" if layout.big_endian else "<I", total - 8))
+
+
+def _insert(file: BinaryIO, position: int, content: bytes) -> None:
+    """Makes room in a file and writes there, moving what follows from its end on."""
+    end = file.seek(0, os.SEEK_END)
+    while end > position:
+        start = max(position, end - _MOVED_BYTES)
+        file.seek(start)
+        moved = file.read(end - start)
+        file.seek(start + len(content))
+        file.write(moved)
+        end = start
+    file.seek(position)
+    file.write(content)
 
 
 def _packed(layout: ChunkFile, name: bytes, content: bytes) -> bytes:

@@ -21,8 +21,8 @@ from core.atomic import (
 from core.audio.bext import BextLoudness
 from core.audio.chunks import read_chunks
 from core.audio.encoders import Encoder, EncoderError, make_encoder
-from core.audio.formats import Block, integer_bits
-from core.audio.outputs import OutputFormat, bytes_per_sample, default_output_path, output_format, size_estimate
+from core.audio.formats import Block, bytes_per_sample, integer_bits
+from core.audio.outputs import OutputFormat, default_output_path, output_format, size_estimate
 from core.audio.quantise import Codes
 from core.audio.speakers import CAF_USE_BITMAP
 from core.audio.tags import Metadata, append_chunks, apply_metadata
