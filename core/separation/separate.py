@@ -141,10 +141,10 @@ def separate(
     """The stems of a file, out of the store or made now.
 
     `source_sha256` saves hashing the file when the caller vouches for it; `network`, when given, stands for the model
-    of that name. Yields Progress of "reading", "separating STEMS" (chunks of all channel groups, with the seconds of audio),
-    "writing stems" and "checking stems", and notes. Closing it keeps what was computed in the store, to be taken up
-    by the next call. Raises UnbakeError for an unknown model, stem or device, an overlap out of range, a source that
-    holds samples that are no numbers or changes meanwhile, a store without room, and a network that fails.
+    of that name. Yields notes, and Progress of "reading", "separating STEMS" (chunks of all channel groups, with the
+    seconds of audio), "writing stems" and "checking stems". Closing it keeps what was computed in the store, to be
+    taken up by the next call. Raises UnbakeError for an unknown model, stem or device, an overlap out of range, a
+    source that holds samples that are no numbers or changes meanwhile, a store without room, and a network that fails.
     """
     engines.check_device_name(request.device)
     network = network or registered(request.model)
