@@ -44,6 +44,8 @@ _CONTAINERS = {
     ".mp3": "MP3",
 }
 
+_READ_ONLY_EXTENSIONS = (".mov", ".webm", ".mka", ".mkv", ".aac", ".wv", ".bw64", ".au", ".snd", ".raw")
+
 _EXTENSIONS = {
     "WAV": ".wav",
     "RF64": ".wav",
@@ -147,7 +149,8 @@ def default_output_path(source_path: str | Path, fmt: OutputFormat) -> Path:
     extension = fmt.extension
     if _fits(source.suffix, fmt):
         extension = source.suffix
-    stem = source.name[: -len(source.suffix)] if source.suffix.lower() in _CONTAINERS else source.name
+    known = source.suffix.lower() in _CONTAINERS or source.suffix.lower() in _READ_ONLY_EXTENSIONS
+    stem = source.name[: -len(source.suffix)] if known else source.name
     return source.with_name(f"{stem}.repaired{extension}")
 
 
@@ -211,7 +214,9 @@ def _named_subtype(name: str, container: str, source: AudioInfo, where: Path | s
         if meaning in possible:
             return meaning
     raise UnbakeError(
-        f"--subtype {name} can't be written in {container}", where=where, remedy=f"use one of {', '.join(possible)}"
+        f"--subtype {name} can't be written in {container}",
+        where=where,
+        remedy=f"use one of {', '.join(possible)}, or another extension for the output",
     )
 
 

@@ -1,5 +1,7 @@
 """What is written is what is read, sample for sample, in every lossless container and sample format."""
 
+import struct
+
 import numpy as np
 import pytest
 import soundfile
@@ -187,3 +189,23 @@ def test_caf_states_its_layout(tmp_path, info, samples):
     found = probe(path)
     assert (found.channel_mask, found.speakers) == (0x607, ("L", "R", "C", "Ls", "Rs"))
     np.testing.assert_array_equal(read_all(path), codes_to_float(samples("PCM_16", 5, 10), 16))
+
+
+@pytest.mark.parametrize(("tag", "speakers"), [(114, ("C", "L", "R")), (113, ("L", "R", "C")), (999, ("L", "R", "C"))])
+def test_caf_layouts_of_other_programs_are_labelled(tmp_path, samples, write, tag, speakers):
+    content = samples("PCM_16", 3, 10)
+    path = write(tmp_path / "a.caf", "PCM_16", content)
+    with path.open("ab") as file:
+        file.write(struct.pack(">4sqIII", b"chan", 12, tag << 16 | 3, 0, 0))
+    assert probe(path).speakers == speakers
+    np.testing.assert_array_equal(read_all(path), codes_to_float(content, 16))
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_32", "FLOAT"])
+def test_bw64_is_read(tmp_path, samples, write, subtype):
+    content = samples(subtype, 2, 999)
+    path = write(tmp_path / "a.rf64", subtype, content)
+    path.write_bytes(b"BW64" + path.read_bytes()[4:])
+    found = probe(path)
+    assert (found.container, found.subtype, found.frames) == ("RF64", subtype, 999)
+    np.testing.assert_array_equal(read_all(path), expected(subtype, content))

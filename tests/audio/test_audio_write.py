@@ -355,7 +355,8 @@ def test_formats_that_can_not_be(info, source, out, asked, words):
         ("dir/mix.rf64", "RF64", "PCM_24", "mix.repaired.rf64"),
         ("dir/long.wav", "RF64", "PCM_24", "long.repaired.wav"),
         ("dir/mix.mp3", "MP3", "MPEG_LAYER_III", "mix.repaired.wav"),
-        ("dir/mix.raw", "WAV", "PCM_24", "mix.raw.repaired.wav"),
+        ("dir/mix.raw", "WAV", "PCM_24", "mix.repaired.wav"),
+        ("dir/Mix v1.2", "WAV", "PCM_24", "Mix v1.2.repaired.wav"),
         ("dir/mix.stem.mp4", "MP4", "ALAC_16", "mix.stem.repaired.mp4"),
     ],
 )
