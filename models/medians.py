@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
 
 
 def merge(a: list[Tensor], b: list[Tensor]) -> list[Tensor]:
@@ -33,7 +32,8 @@ def running_median(x: Tensor, length: int, dim: int) -> Tensor:
         raise ValueError(f"length {length} is not 2^m + 1")
     x = x.movedim(dim, -1)
     cells = x.shape[-1]
-    padded = F.pad(x.reshape(1, -1, cells), (half, half), mode="replicate").reshape(*x.shape[:-1], cells + 2 * half)
+    edges = (*x.shape[:-1], half)
+    padded = torch.cat((x[..., :1].expand(edges), x, x[..., -1:].expand(edges)), dim=-1)
     block, run = [padded], 1
     while run < half:
         count = block[0].shape[-1] - run

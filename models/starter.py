@@ -71,13 +71,19 @@ def best_path(scores: Tensor, step_cost: float, jump_cost: float) -> Tensor:
     Moving by n states from frame to frame costs n * `step_cost`, at most `jump_cost`.
     """
     batch, states, frames = scores.shape
+    # further than this a move costs `jump_cost` wherever it leads, so it can only come from the best state of all
+    reach = min(states - 1, int(jump_cost / step_cost))
+    offsets = torch.arange(-reach, reach + 1, device=scores.device)
     index = torch.arange(states, device=scores.device)
-    moves = -(step_cost * (index[:, None] - index).abs()).clamp_max(jump_cost)
     score = scores[:, :, 0]
     came_from = torch.empty(frames, batch, states, dtype=torch.long, device=scores.device)
     for frame in range(1, frames):
-        best, came_from[frame] = (score[:, None] + moves).max(dim=2)
-        score = best + scores[:, :, frame]
+        around = F.pad(score, (reach, reach), value=-torch.inf).unfold(1, 2 * reach + 1, 1)
+        best, offset = (around - step_cost * offsets.abs()).max(dim=2)
+        highest, state = score.max(dim=1, keepdim=True)
+        jumps = highest - jump_cost > best
+        came_from[frame] = torch.where(jumps, state, index + offset - reach)
+        score = torch.where(jumps, highest - jump_cost, best) + scores[:, :, frame]
     state = score.argmax(dim=1, keepdim=True)
     path = [state]
     for frame in range(frames - 1, 0, -1):
@@ -88,7 +94,9 @@ def best_path(scores: Tensor, step_cost: float, jump_cost: float) -> Tensor:
 
 def near(x: Tensor, bins: int, frames: int) -> Tensor:
     """The mean over `bins` x `frames` neighbours (both odd) of `[batch, bins, frames]`."""
-    return F.avg_pool2d(x, (bins, frames), stride=1, padding=(bins // 2, frames // 2))
+    # one direction after the other costs bins + frames additions a cell, not bins * frames
+    x = F.avg_pool2d(x, (bins, 1), stride=1, padding=(bins // 2, 0))
+    return F.avg_pool2d(x, (1, frames), stride=1, padding=(0, frames // 2))
 
 
 def spectrum(sound: Tensor, window: Tensor) -> Tensor:
@@ -176,21 +184,22 @@ class Starter(nn.Module):
     def placed(self, low: Tensor, mask: Tensor) -> Tensor:
         """How far each cell stands where the bass stands in the stereo image: `[batch, BASS_BINS, frames]`, 0 to 1.
 
-        The bass's place is the main axis of the covariance of what `mask` takes from 40 to 400 Hz. A bass that is
-        spread (double-tracked, chorus) has no place, and then nothing is refused. Nor is anything below 100 Hz, where
-        everything is central.
+        The bass's place is the main axis of the covariance of what `mask` takes from 40 to 200 Hz, and the middle where
+        it takes next to nothing there. A bass that is spread (double-tracked, chorus) has no place, and then nothing is
+        refused. Nor is anything below 100 Hz, where everything is central.
         """
-        band = mask * ((self.bass_hz > 40.0) & (self.bass_hz < 400.0))
         left, right = low[:, 0], low[:, 1]
-        weight = band.square()
-        ll = (left.abs().square() * weight).sum(dim=(1, 2), keepdim=True)
-        rr = (right.abs().square() * weight).sum(dim=(1, 2), keepdim=True)
-        lr = (left * right.conj() * weight).sum(dim=(1, 2), keepdim=True)
+        weight = mask.square() * ((self.bass_hz > 40.0) & (self.bass_hz < 200.0))
+        # where no bass plays, what the mask takes is not its own: a little of all that is taken counts as central
+        power = left.abs().square() + right.abs().square()
+        middle = 0.05 * (power * mask.square() * (self.bass_hz < 400.0)).sum(dim=(1, 2), keepdim=True)
+        ll = (left.abs().square() * weight).sum(dim=(1, 2), keepdim=True) + middle
+        rr = (right.abs().square() * weight).sum(dim=(1, 2), keepdim=True) + middle
+        lr = (left * right.conj() * weight).sum(dim=(1, 2), keepdim=True) + middle
         # the difference of the two eigenvalues; over their sum it is 1 for one source at one place
         spread = ((ll - rr).square() + 4 * lr.abs().square()).sqrt()
         certain = ((spread / (ll + rr + TINY) - 0.75) / 0.2).clamp(0, 1)
         along = (ll - rr) * (left.abs().square() - right.abs().square()) + 4 * (lr * left.conj() * right).real
-        power = left.abs().square() + right.abs().square()
         # 1 on the axis, 0 at as much across as along it, averaged over neighbours because one cell is chance
         likeness = near(along / (spread + TINY), 3, 5) / (near(power, 3, 5) + TINY)
         cue = likeness.clamp(1e-4, 1) ** (2 * certain)
