@@ -51,7 +51,7 @@ def peak_mb(minutes: float, model: str) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = ArgumentParser(description=__doc__.splitlines()[0])
+    parser = ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--minutes", type=float, nargs="+", default=[5.0, 60.0])
     parser.add_argument("--model", default="starter")
     options = parser.parse_args()

@@ -61,7 +61,7 @@ def best(work) -> float:
 
 
 def main() -> None:
-    parser = ArgumentParser(description=__doc__.splitlines()[0])
+    parser = ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--preset", default="muddy-low-end")
     options = parser.parse_args()

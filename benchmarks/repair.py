@@ -94,8 +94,8 @@ def measure(excerpt: Path, model: str) -> dict[str, float]:
             sound = muddy_bass if stem == "bass" else true[stem]
             soundfile.write(folder / "stems" / f"{stem}.wav", sound.T, rate, subtype="FLOAT")
         repaired = {}
-        for way, options in (("starter", {"model": model}), ("true stems", {"stems_from": folder / "stems"})):
-            session = finish(sessions.new_session(folder / "muddy.wav", **options))
+        for way, stems_from in (("starter", None), ("true stems", folder / "stems")):
+            session = finish(sessions.new_session(folder / "muddy.wav", model=model, stems_from=stems_from))
             session = msgspec.structs.replace(session, strips={"bass": REPAIR})
             session, stems = finish(sessions.stems_for(session))
             paths = sessions.stem_paths(stems)
@@ -112,7 +112,7 @@ def measure(excerpt: Path, model: str) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = ArgumentParser(description=__doc__.splitlines()[0])
+    parser = ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
         "--data", type=Path, help="folder with multitracks/ (default: UNBAKE_TEST_DATA, ../shared/data)"
     )

@@ -64,12 +64,12 @@ def repair(
     else:
         if stems_from is not None and model is not None:
             raise UnbakeError("--model and --stems-from exclude each other")
-        session = yield from sessions.new_session(source, model=model or "starter", stems_from=stems_from, align=align)
         session_path = session_path or files.default_path(source)
         if session_path.exists():
             files.load(session_path)  # one that is broken is refused now, not after the work
-        elif not session_path.parent.is_dir() and session_path != files.default_path(source):
-            raise UnbakeError("the folder of the session does not exist", where=session_path)
+        else:
+            sessions.check_new(session_path, source, force=delivery.force)
+        session = yield from sessions.new_session(source, model=model or "starter", stems_from=stems_from, align=align)
     session = preset.over(session)
     return (yield from _deliver(session, session_path, fmt, out, delivery, device, f"repair {preset.name}"))
 

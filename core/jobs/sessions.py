@@ -76,11 +76,19 @@ def create(
     if stems_from is not None and model is not None:
         raise UnbakeError("--model and --stems-from exclude each other")
     path = path or files.default_path(source)
-    if path != files.default_path(source) or path.exists():
-        check_output(path, [source], force)
+    check_new(path, source, force=force)
     session = yield from new_session(source, model=model or "starter", stems_from=stems_from, align=align)
     history.save(path, session, f"new session on {source.name}")
     return path, session
+
+
+def check_new(path: Path, source: Path, *, force: bool) -> None:
+    """Refuses a place for a new session that is taken (without `force`) or has no folder.
+
+    The default place makes its own folder when it is under `UNBAKE_HOME`.
+    """
+    if path.exists() or path != files.default_path(source):
+        check_output(path, [source], force)
 
 
 def open_session(path: Path) -> Session:

@@ -13,7 +13,7 @@ _WAITING = 4
 
 
 class BackgroundMeter:
-    """A LoudnessMeter fed through a short queue. A context manager; blocks must not be altered after they are pushed."""
+    """A LoudnessMeter fed through a short queue, as a context manager. A pushed block must not be altered any more."""
 
     def __init__(self, sample_rate: int, speakers: tuple[str, ...]) -> None:
         self._meter = LoudnessMeter(sample_rate, speakers)

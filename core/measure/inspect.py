@@ -13,10 +13,10 @@ import msgspec
 import numpy as np
 
 from core.audio.read import open_reader, read_blocks
+from core.audio.samples import find_bad, place
 from core.events import Note, Operation, Progress
 from core.measure.levels import to_dbfs
 from core.measure.loudness import LoudnessMeter
-from core.measure.samples import find_bad, place
 
 if TYPE_CHECKING:
     from pathlib import Path

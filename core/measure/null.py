@@ -16,12 +16,12 @@ import numpy as np
 
 from core.audio.formats import BLOCK_FRAMES
 from core.audio.read import AudioReader, open_reader
+from core.audio.samples import find_bad
 from core.errors import UnbakeError
 from core.events import Note, Operation, Progress
 from core.measure.align import MAX_DELAY_SECONDS, NOTHING_IN_COMMON, SHIFT_TAPS, Alignment, estimate, fractional, shift
 from core.measure.levels import power_to_db, to_amplitude, to_dbfs
 from core.measure.loudness import LoudnessMeter
-from core.measure.samples import find_bad
 
 if TYPE_CHECKING:
     from pathlib import Path

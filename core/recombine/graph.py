@@ -13,6 +13,7 @@ import numpy as np
 
 from core.audio.formats import BLOCK_FRAMES, AudioInfo, Block
 from core.audio.read import AudioReader, open_reader
+from core.audio.samples import refuse_bad
 from core.errors import UnbakeError
 from core.recombine.limiter import TruePeakLimiter
 from core.session.document import Session, Strip
@@ -97,7 +98,7 @@ class Graph:
         present = min(frames, self.info.frames - self._heard)
         block = read_padded(self._source, frames)
         if present > 0:
-            check_finite(block, self._heard, self.info)
+            refuse_bad(block, self._heard, self.info)
             self._heard += present
             if self._on_source is not None:
                 self._on_source(block[:, :present])
@@ -136,17 +137,3 @@ def read_padded(reader: AudioReader, frames: int) -> Block:
     block = reader.read(frames)
     missing = frames - block.shape[1]
     return np.pad(block, ((0, 0), (0, missing))) if missing else block
-
-
-def check_finite(block: Block, start: int, info: AudioInfo) -> None:
-    """Refuses NaN and Inf. Raises UnbakeError naming file, frame, time and channel."""
-    if np.isfinite(block.sum()) or np.isfinite(block).all():
-        return
-    frame, channel = np.argwhere(~np.isfinite(block.T))[0]
-    at = start + int(frame)
-    kind = "NaN" if np.isnan(block[channel, frame]) else "Inf"
-    raise UnbakeError(
-        f"{kind} at frame {at} ({at / info.sample_rate:.3f} s), channel {channel + 1}",
-        where=info.path,
-        remedy="unbake info lists such faults; mend the file first",
-    )

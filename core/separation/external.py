@@ -20,7 +20,7 @@ from core.audio.read import open_reader
 from core.errors import UnbakeError, os_error
 from core.events import Note, Operation, Progress
 from core.separation.assemble import RESIDUAL, file_tracks
-from core.separation.separate import describe, put, refuse_non_numbers, reuse_or_make, stored_bytes
+from core.separation.separate import describe, put, refuse_unusable, reuse_or_make, stored_bytes
 from core.separation.store import Recipe, StemSet, Store
 
 if TYPE_CHECKING:
@@ -212,10 +212,10 @@ def loudest_part(info: AudioInfo, files: Mapping[str, Path]) -> Operation[int | 
     sounds, done = False, 0
     with open_reader(info.path) as reader, file_tracks(files) as tracks:
         while (block := reader.read(BLOCK_FRAMES)).shape[1]:
-            refuse_non_numbers(block, done, info)
+            refuse_unusable(block, done, info)
             for name, track in tracks.items():
                 stem = track.read(block.shape[1])
-                refuse_non_numbers(stem, done, msgspec.structs.replace(info, path=str(files[name])))
+                refuse_unusable(stem, done, msgspec.structs.replace(info, path=str(files[name])))
                 sounds = sounds or bool(stem.any())
             energies.append(float(np.square(block).sum()))
             done += block.shape[1]

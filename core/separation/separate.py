@@ -23,6 +23,7 @@ from core.audio.formats import BLOCK_FRAMES
 from core.audio.hashes import check_unchanged, fingerprint, sha256_file
 from core.audio.probe import probe
 from core.audio.read import open_reader
+from core.audio.samples import refuse_bad
 from core.errors import UnbakeError, os_error
 from core.events import Note, Operation, Progress
 from core.separation import engine as engines
@@ -37,10 +38,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from numpy.typing import NDArray
     from torch import nn
 
-    from core.audio.formats import AudioInfo
+    from core.audio.formats import AudioInfo, Block
     from core.separation.assemble import Track
     from core.separation.layout import Group
 
@@ -287,7 +287,7 @@ def prepare(info: AudioInfo, work: Work, network_rate: int) -> Operation[int]:
             for name, group in work.groups.items()
         }
         while (block := reader.read(BLOCK_FRAMES)).shape[1]:
-            refuse_non_numbers(block, done, info)
+            refuse_unusable(block, done, info)
             for name, group in work.groups.items():
                 frames = np.ascontiguousarray(block[list(group.channels)].T, np.float32)
                 files[name].write(converters[name].push(frames).data)
@@ -300,20 +300,11 @@ def prepare(info: AudioInfo, work: Work, network_rate: int) -> Operation[int]:
     return length
 
 
-def refuse_non_numbers(block: NDArray[np.floating], first_frame: int, info: AudioInfo) -> None:
+def refuse_unusable(block: Block, first_frame: int, info: AudioInfo) -> None:
     """Refuses NaN, infinity and what float32 can't hold: one such sample would spoil chunks of every stem."""
-    with np.errstate(over="ignore"):
-        bad = ~np.isfinite(block.astype(np.float32))
-    if bad.any():
-        frame = int(np.flatnonzero(bad.any(axis=0))[0])
-        channel = int(np.flatnonzero(bad[:, frame])[0])
-        value, place = block[channel, frame], first_frame + frame
-        raise UnbakeError(
-            f"holds a sample that is no usable number ({value}) at frame {place} "
-            f"({place / info.sample_rate:.3f} s), channel {channel + 1} ({info.speakers[channel]})",
-            where=info.path,
-            remedy="repair the file in an editor first",
-        )
+    refuse_bad(block, first_frame, info)
+    if block.size and max(block.max(), -block.min()) > np.finfo(np.float32).max:
+        raise UnbakeError("holds samples beyond what 32-bit floats can, which networks hear", where=info.path)
 
 
 def run_network(recipe: Recipe, network: Network, device: str, info: AudioInfo, work: Work) -> Operation[None]:

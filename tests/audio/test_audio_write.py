@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from core.audio import atomic
+from core import atomic
 from core.audio.formats import AudioInfo
 from core.audio.probe import probe
 from core.audio.read import read_all

@@ -93,7 +93,9 @@ def test_nan_is_reported_by_info_and_refused_by_repair_and_separate(unbake, tmp_
         ["repair", "--preset", "tame-drums"],
         ["separate", "-o", tmp_path / "out"],
     ):
-        assert "NaN" in refused(unbake, tmp_path, words[0], tmp_path / "nan.wav", *words[1:])
+        assert "sample is NaN at 0:00.011 (frame 500), channel 2" in refused(
+            unbake, tmp_path, words[0], tmp_path / "nan.wav", *words[1:]
+        )
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from core.audio.samples import place
 from core.events import Note, finish
 from core.measure.inspect import FileReport, inspect_file
-from core.measure.samples import place
 
 RATE = 44_100
 

@@ -174,7 +174,7 @@ def test_files_that_do_not_fit_are_refused_with_both_figures(tmp_path: Path, sou
     bad = stems["bass"].copy()
     bad[0, 44100] = np.nan
     write_wav(folder / "bass.wav", bad, subtype="FLOAT")
-    refused(r"bass.wav: holds a sample that is no usable number \(nan\) at frame 44100 \(1.000 s\), channel 1 \(L\)")
+    refused(r"bass.wav: sample is NaN at 0:01.000 \(frame 44100\), channel 1")
     (folder / "bass.wav").write_bytes(b"no audio at all")
     refused("bass.wav")
     (folder / "bass.wav").unlink()

@@ -139,15 +139,21 @@ def test_seams_in_the_written_stems(tmp_path: Path, store: Store):
     assert db(float(max(ratios))) <= -70
 
 
-@pytest.mark.parametrize(("value", "words"), [(np.nan, "nan"), (np.inf, "inf"), (-np.inf, "-inf"), (1e300, "1e+300")])
+@pytest.mark.parametrize(("value", "words"), [(np.nan, "NaN"), (np.inf, "infinite"), (-np.inf, "infinite")])
 def test_a_sample_that_is_no_number_is_refused_with_its_place(tmp_path: Path, store: Store, value: float, words: str):
     mix = noise(2, 100_000)
     mix[1, 88_200] = value
     source = write_wav(tmp_path / "bad.wav", mix, subtype="DOUBLE")
     with pytest.raises(UnbakeError) as caught:
         finish(separate(source, REQUEST, network=network_of(Split([1.0, 0.0])), store=store))
-    assert f"({words}) at frame 88200 (2.000 s), channel 2 (R)" in caught.value.line()
+    assert f"sample is {words} at 0:02.000 (frame 88200), channel 2" in caught.value.line()
     assert store.listing() == []
+
+
+def test_a_sample_beyond_32_bit_floats_is_refused(tmp_path: Path, store: Store):
+    source = write_wav(tmp_path / "huge.wav", np.full((2, 100), 1e300), subtype="DOUBLE")
+    with pytest.raises(UnbakeError, match="beyond what 32-bit floats"):
+        finish(separate(source, REQUEST, network=network_of(Split([1.0, 0.0])), store=store))
 
 
 def test_only_the_stems_asked_for_are_made(tmp_path: Path, store: Store):

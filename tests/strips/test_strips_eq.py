@@ -8,7 +8,7 @@ from scipy import signal
 
 from core.errors import UnbakeError
 from core.session.document import Strip
-from core.session.processors import Bell, Gain, HighCut, HighShelf, LowCut, LowShelf, Notch, Processor, Tilt, Width
+from core.session.processors import Bell, Gain, HighCut, HighShelf, LowCut, LowShelf, Notch, StripProcessor, Tilt, Width
 from core.strips.chain import build_strip
 from core.strips.eq import response_db
 
@@ -52,7 +52,7 @@ def test_a_notch_takes_its_frequency_out_and_a_tilt_turns_around_its_own() -> No
     assert tilt == pytest.approx([-3.0, 0.0, 3.0], abs=0.1)
 
 
-CHAIN: tuple[Processor, ...] = (
+CHAIN: tuple[StripProcessor, ...] = (
     LowCut(freq_hz=30.0, slope_db_oct=18),
     Bell(freq_hz=250.0, gain_db=-5.0, q=0.8),
     Gain(gain_db=1.5),
@@ -76,9 +76,9 @@ def test_the_chain_does_what_its_curve_says() -> None:
     impulse = np.zeros((1, 1 << 15))
     impulse[0, 0] = 1.0
     equalisers = (CHAIN[0], CHAIN[1], CHAIN[4])
-    heard = build_strip("bass", Strip(chain=equalisers), 44_100, ("M",)).process(impulse)[0]  # type: ignore[arg-type]
+    heard = build_strip("bass", Strip(chain=equalisers), 44_100, ("M",)).process(impulse)[0]
     spectrum = 20 * np.log10(np.abs(np.fft.rfft(heard)))
-    freqs = np.fft.rfftfreq(1 << 15, 1 / 44_100)
+    freqs = np.arange((1 << 14) + 1) * 44_100 / (1 << 15)
     promised = response_db(equalisers, freqs[20:], 44_100)
     assert spectrum[20:] == pytest.approx(promised, abs=0.01)
 
@@ -137,6 +137,5 @@ def test_what_a_source_can_not_take_is_refused_by_key(
 def test_a_filter_left_in_silence_comes_to_rest() -> None:
     stage = build_strip("bass", Strip(chain=(Bell(freq_hz=5000.0, gain_db=6.0, q=0.5),)), 44_100, STEREO)
     stage.process(noise(1000))
-    for _ in range(3):
-        rest = stage.process(np.zeros((2, 65_536)))
-    assert not rest.any()
+    stage.process(np.zeros((2, 65_536)))
+    assert not stage.process(np.zeros((2, 65_536))).any()

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from core.errors import UnbakeError
+
 if TYPE_CHECKING:
-    from core.audio.formats import Block
+    from core.audio.formats import AudioInfo, Block
 
 
 class Bad(msgspec.Struct, frozen=True):
@@ -32,6 +34,20 @@ def find_bad(block: Block) -> Bad | None:
     frame = int(frames[0])
     channel = int(np.flatnonzero(wrong[:, frame])[0])
     return Bad("NaN" if np.isnan(block[channel, frame]) else "infinite", frame, channel)
+
+
+def refuse_bad(block: Block, start: int, info: AudioInfo) -> None:
+    """Raises UnbakeError with the place where a block of `info`'s file, read at frame `start`, is NaN or infinite."""
+    # NaN and infinity survive a sum, and one sum is far cheaper than looking at every sample
+    if np.isfinite(block.sum()):
+        return
+    bad = find_bad(block)
+    if bad is not None:
+        raise UnbakeError(
+            bad.words(info.sample_rate, start),
+            where=info.path,
+            remedy="unbake info lists such faults; mend the file in an editor first",
+        )
 
 
 def place(frame: int, sample_rate: int) -> str:

@@ -1,3 +1,0 @@
-"""Moved to core.atomic."""
-
-from core.atomic import *  # noqa: F403
