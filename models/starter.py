@@ -7,10 +7,10 @@ Voice and accompaniment come from `models.spleeter`. The accompaniment is split 
   lie; masks of harmonic-percussive median filtering (D. Fitzgerald, DAFx 2010) keep drums out; where the bass stands
   in the stereo image keeps out what stands elsewhere.
 - Drums, from what is left: the percussive masks of the same method, weighted by how central a cell is, and everything
-  below the lowest octaves, where nothing else is left.
+  in the lowest octaves, where nothing else is left.
 
-"other" is the mix less the three, so the four always sum to the mix. The constants were chosen on physical grounds and by
-SDR on seven real and eight rendered excerpts with true stems; none of them is held out.
+"other" is the mix less the three, so the four always sum to the mix. The constants were chosen on physical grounds
+and by SDR on seven real and eight rendered excerpts with true stems; none of those was held out.
 """
 
 from __future__ import annotations
