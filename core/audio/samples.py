@@ -10,7 +10,9 @@ import numpy as np
 from core.errors import UnbakeError
 
 if TYPE_CHECKING:
-    from core.audio.formats import AudioInfo, Block
+    from numpy.typing import NDArray
+
+    from core.audio.formats import AudioInfo
 
 
 class Bad(msgspec.Struct, frozen=True):
@@ -25,8 +27,8 @@ class Bad(msgspec.Struct, frozen=True):
         return f"sample is {self.kind} at {place(start + self.frame, sample_rate)}, channel {self.channel + 1}"
 
 
-def find_bad(block: Block) -> Bad | None:
-    """The earliest NaN or infinite sample of float64 [channels, frames]; None where there is none."""
+def find_bad(block: NDArray[np.floating]) -> Bad | None:
+    """The earliest NaN or infinite sample of floating-point [channels, frames]; None where there is none."""
     wrong = ~np.isfinite(block)
     frames = np.flatnonzero(wrong.any(axis=0))
     if not frames.size:
@@ -36,7 +38,7 @@ def find_bad(block: Block) -> Bad | None:
     return Bad("NaN" if np.isnan(block[channel, frame]) else "infinite", frame, channel)
 
 
-def refuse_bad(block: Block, start: int, info: AudioInfo) -> None:
+def refuse_bad(block: NDArray[np.floating], start: int, info: AudioInfo) -> None:
     """Raises UnbakeError with the place where a block of `info`'s file, read at frame `start`, is NaN or infinite."""
     # NaN and infinity survive a sum, and one sum is far cheaper than looking at every sample
     if np.isfinite(block.sum()):

@@ -38,9 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from numpy.typing import NDArray
     from torch import nn
 
-    from core.audio.formats import AudioInfo, Block
+    from core.audio.formats import AudioInfo
     from core.separation.assemble import Track
     from core.separation.layout import Group
 
@@ -300,7 +301,7 @@ def prepare(info: AudioInfo, work: Work, network_rate: int) -> Operation[int]:
     return length
 
 
-def refuse_unusable(block: Block, first_frame: int, info: AudioInfo) -> None:
+def refuse_unusable(block: NDArray[np.floating], first_frame: int, info: AudioInfo) -> None:
     """Refuses NaN, infinity and what float32 can't hold: one such sample would spoil chunks of every stem."""
     refuse_bad(block, first_frame, info)
     if block.size and max(block.max(), -block.min()) > np.finfo(np.float32).max:
