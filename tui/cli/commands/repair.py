@@ -57,8 +57,9 @@ def in_words(certificate: Certificate) -> str:
         verdict = "not provable: a lossy format does not keep samples"
     else:
         name = "rest exact" if certificate.passed else "FAILS"
-        found = level(proof.render_residual_dbfs, "dBFS") if proof.render_residual_dbfs is not None else "nothing"
-        verdict = f"{name}: {found} off source + changes (rounding allows {proof.quantisation_dbfs:.1f})"
+        found = level(proof.render_residual_dbfs, "dBFS", digits=2)
+        causes = "rounding and dither allow" if certificate.dithered else "rounding allows"
+        verdict = f"{name}: at most {found} off source + changes ({causes} {proof.quantisation_dbfs:.2f})"
     stems = "none needed"
     if certificate.changed:
         stems = f"{certificate.model} ({', '.join(certificate.stems)})"
