@@ -23,12 +23,16 @@ class Parser(argparse.ArgumentParser):
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The options of one command line; `run` among them is what carries it out."""
+    first = argv[0] if argv else ""
+    if not first.startswith("-") and first not in COMMANDS:
+        what = "the full-screen workstation is not part of this version"
+        if first and not Path(first).exists():
+            what = "neither a command nor a file"
+        raise UnbakeError(what, where=first or None, remedy=f"commands: {', '.join(COMMANDS)}; see unbake --help")
     options = build().parse_args(argv)
-    for name, value in vars(options).items():
+    for value in vars(options).values():
         if isinstance(value, Path) and str(value) == "-":
             raise UnbakeError("standard input and output are not supported here", where="-", remedy="name a file")
-        if isinstance(value, str) and name == "name" and value == "-":
-            raise UnbakeError("not a name", where="-")
     return options
 
 
@@ -41,17 +45,8 @@ def build() -> Parser:
     )
     parser.add_argument("--version", action=_Version, help="show the version and leave")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
-    _demo(commands)
-    _info(commands)
-    _separate(commands)
-    _repair(commands)
-    _render(commands)
-    _null(commands)
-    _session(commands)
-    _presets(commands)
-    _models(commands)
-    _store(commands)
-    _doctor(commands)
+    for add in COMMANDS.values():
+        add(commands)
     return parser
 
 
@@ -248,3 +243,19 @@ def _store(commands: argparse._SubParsersAction) -> None:
 
 def _doctor(commands: argparse._SubParsersAction) -> None:
     _add(commands, "doctor", "what this machine has: GPU, codecs, folders, models", "unbake doctor", "doctor:run")
+
+
+COMMANDS: dict[str, Callable[[argparse._SubParsersAction], None]] = {
+    "demo": _demo,
+    "info": _info,
+    "separate": _separate,
+    "repair": _repair,
+    "render": _render,
+    "null": _null,
+    "session": _session,
+    "presets": _presets,
+    "models": _models,
+    "store": _store,
+    "doctor": _doctor,
+}
+"""Every command and the function that adds it, in the order of the help."""
