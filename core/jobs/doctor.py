@@ -17,7 +17,7 @@ from core.errors import UnbakeError
 from models import registry
 
 State = Literal["ok", "note", "problem"]
-LIBRARIES = ("numpy", "scipy", "soundfile", "av", "torch", "soxr", "pedalboard", "textual", "msgspec", "mutagen")
+LIBRARIES = ("numpy", "scipy", "soundfile", "av", "torch", "soxr", "msgspec", "mutagen")
 
 
 class Finding(msgspec.Struct, frozen=True):
