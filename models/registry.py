@@ -87,7 +87,7 @@ class Architecture(msgspec.Struct, frozen=True):
 
 ARCHITECTURES = {
     "spleeter": Architecture("models.spleeter", version=1),
-    "starter": Architecture("models.starter", version=1),
+    "starter": Architecture("models.starter", version=2),
 }
 """Raise a version whenever the samples that come out change: stored stems of the older one are then made anew."""
 

@@ -27,8 +27,8 @@ from core.audio.formats import (
 from core.audio.sniff import sniff
 from core.errors import UnbakeError, os_error
 
-# What libsndfile is not asked for: it can't open the first five, and it guesses the length of an MP3.
-_FOR_FFMPEG = ("MP4", "MATROSKA", "AAC", "WAVPACK", "BW64", "MP3")
+# What libsndfile can't open.
+_FOR_FFMPEG = ("MP4", "MATROSKA", "AAC", "WAVPACK", "BW64")
 _TAIL_FRAMES = 4096
 _WAVE_FORMAT_EXTENSIBLE = 0xFFFE
 
@@ -113,7 +113,9 @@ def _examine(path: Path, stream: int) -> Examined:
     kind = sniff(path)
     layout = read_chunks(path)
     _check_whole(path, kind, layout)
-    if kind in _FOR_FFMPEG or (kind == "FLAC" and _is_unusual_flac(path)):
+    # libsndfile guesses the length of an MP3 that does not state it
+    unstated = kind == "MP3" and integrity.mp3_promise(path) is None
+    if kind in _FOR_FFMPEG or unstated or (kind == "FLAC" and _is_unusual_flac(path)):
         return Examined(probe_av(path, kind, stream), kind)
     try:
         sound = open_sound(path)
@@ -125,7 +127,7 @@ def _examine(path: Path, stream: int) -> Examined:
         # libsndfile gets incompressible ALAC of 20 to 32 bits wrong, and takes a length that was not filled in for 0.
         data = layout.find(layout.data) if layout is not None else None
         unfinished = kind == "RIFF" and sound.frames == 0 and data is not None and data.size > 0
-        if sound.subtype.startswith(("ALAC", "MPEG")) or unfinished:
+        if sound.subtype.startswith("ALAC") or (sound.format == "MP3") != (kind == "MP3") or unfinished:
             return Examined(probe_av(path, kind, stream), kind)
         if stream != 0:
             raise UnbakeError(f"has 1 audio stream, no number {stream}", where=path)

@@ -23,7 +23,7 @@ from core.errors import UnbakeError, os_error
 __all__ = ["AudioReader", "open_reader", "read_all", "read_blocks", "stem_streams"]
 
 # Their decoders carry state from packet to packet, and libsndfile's seek in Vorbis misses its aim at some positions.
-_DECODED_FROM_THE_START = ("VORBIS", "OPUS")
+_DECODED_FROM_THE_START = ("VORBIS", "OPUS", "MPEG_LAYER_III", "MPEG_LAYER_II", "MPEG_LAYER_I")
 _SKIP_FRAMES = 1 << 16
 
 

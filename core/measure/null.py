@@ -34,6 +34,8 @@ READ_AHEAD: Final = 3  # blocks
 EXCERPT_SECONDS: Final = 30
 BAND_SEGMENT: Final = 8192
 SEGMENTS_AT_ONCE: Final = 4  # stay in the cache
+UNRELATED: Final = 0.05
+"""Correlation under which two files have nothing in common, so that no delay or polarity is claimed."""
 NEAR_ZERO_DELAY: Final = 0.02  # samples; as good as none for gain and correlation
 WHOLE_DELAY: Final = 1e-5  # samples; limits a null to about -107 dB, less than the interpolator's own edges cost
 
@@ -235,6 +237,9 @@ class _Pair:
                 known = round(near.delay_samples) if likeness >= 0.9 else None
                 long_a, long_b = (_excerpt(reader, first, EXCERPT_SECONDS * rate) for reader in (a, b))
                 near = estimate(long_a, long_b, rate, whole_delay=known)
+        if abs(near.correlation) < UNRELATED:
+            zero_lag = max(-1.0, min(1.0, self._ab / math.sqrt(self._aa * self._bb)))
+            return Alignment(0.0, 1, 10.0 * math.log10(self._bb / self._aa), zero_lag)
         if abs(near.delay_samples) > NEAR_ZERO_DELAY or self._ab == 0.0:
             return near
         return Alignment(
