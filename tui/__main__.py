@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the check that was asked for failed, 2 can't be done as as
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -19,6 +20,9 @@ EXIT_INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. Every outcome a person can meet is an exit code and at most one line on stderr."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, io.StringIO())
     try:
         from tui.cli.parser import parse
 
@@ -27,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        print("unbake: interrupted; a separation under way is kept and goes on when asked again", file=sys.stderr)
+        print("unbake: interrupted; asked again, a separation goes on where it was safe", file=sys.stderr)
         return EXIT_INTERRUPTED
     except UnbakeError as error:
         return _refuse(error)

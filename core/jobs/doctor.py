@@ -13,7 +13,6 @@ from typing import Literal
 import msgspec
 
 from core import places
-from core.errors import UnbakeError
 from models import registry
 
 State = Literal["ok", "note", "problem"]
@@ -86,19 +85,17 @@ def _folder(name: str, folder: Path) -> Finding:
     there = folder
     while not there.exists():
         there = there.parent
-    if not os.access(there, os.W_OK):
+    if not there.is_dir() or not os.access(there, os.W_OK):
         return Finding(name, "problem", f"{folder} can't be written; set UNBAKE_CACHE or UNBAKE_HOME")
     return Finding(name, "ok", f"{folder}, {shutil.disk_usage(there).free / 1e9:.1f} GB free")
 
 
 def _models() -> list[Finding]:
-    try:
-        cards = registry.cards().values()
-    except UnbakeError as error:
-        return [Finding("models", "problem", error.line())]
+    found, broken = registry.all_cards()
+    cards = found.values()
     here = [card.name for card in cards if registry.is_installed(card)]
     away = [card.name for card in cards if not registry.is_installed(card)]
     findings = [Finding("models", "ok" if here else "problem", f"installed: {', '.join(here) or 'none'}")]
     if away:
         findings.append(Finding("models", "note", f"weights not here: {', '.join(away)}"))
-    return findings
+    return findings + [Finding("models", "problem", problem) for problem in broken]

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import msgspec
 
-from core import atomic
+from core.atomic import check_output, same_file, write_text_atomically
 from core.audio.outputs import OutputFormat, default_output_path, output_format
 from core.audio.probe import probe
-from core.audio.write import check_output
 from core.errors import UnbakeError
 from core.events import Note, Operation
 from core.handover.certificate import Certificate, as_json, as_markdown, certify, full_report
 from core.jobs import sessions
 from core.recombine.render import OversPolicy, render
+from core.separation.engine import check_device_name
 from core.session import files, history, presets
 from core.session.document import Session
 from core.session.toml import Origin
@@ -49,13 +49,17 @@ def repair(
     is saved beside the source; what lay there before stays in its history. Everything that can be refused is refused
     before the first minute of work. Raises UnbakeError.
     """
+    check_device_name(device)
     preset = presets.find(preset_name)
-    fmt, out = _destination(source, delivery)
-    if session_path is not None and session_path.exists():
+    own_session = session_path is None
+    session_path = session_path or sessions.place_beside(source)
+    fmt, out = _destination(source, delivery, session_path, stems_from)
+    if session_path.exists() and not own_session:
         session = sessions.open_session(session_path)
         if not Path(session.source.path).samefile(source):
             raise UnbakeError(f"is a session of {session.source.path}, not of {source}", where=session_path)
-        if (model is not None and model != session.separation.model) or stems_from is not None:
+        other_stems = stems_from is not None and str(stems_from.absolute()) != session.separation.stems_from
+        if other_stems or (model is not None and model != session.separation.model):
             raise UnbakeError(
                 f"the session has stems of {session.separation.model} already",
                 where=session_path,
@@ -64,13 +68,19 @@ def repair(
     else:
         if stems_from is not None and model is not None:
             raise UnbakeError("--model and --stems-from exclude each other")
-        session_path = session_path or files.default_path(source)
-        if session_path.exists():
-            files.load(session_path)  # one that is broken is refused now, not after the work
-        else:
+        before = files.load(session_path) if session_path.exists() else None
+        if before is None:
             sessions.check_new(session_path, source, force=delivery.force)
         session = yield from sessions.new_session(source, model=model or "starter", stems_from=stems_from, align=align)
+        if before is not None and before.rights:
+            session = msgspec.structs.replace(session, rights=before.rights)
+        if before is not None and before.changed:
+            yield Note(
+                f"starting afresh: the edits of {session_path} stay in its history "
+                "(unbake session undo brings them back; --session lays a preset over them)"
+            )
     session = preset.over(session)
+    files.check_strips(session, Origin(preset.origin))
     return (yield from _deliver(session, session_path, fmt, out, delivery, device, f"repair {preset.name}"))
 
 
@@ -81,8 +91,9 @@ def render_session(
 
     Raises UnbakeError when the source is gone or changed, or a strip has no stem.
     """
+    check_device_name(device)
     session = sessions.open_session(session_path)
-    fmt, out = _destination(Path(session.source.path), delivery)
+    fmt, out = _destination(Path(session.source.path), delivery, session_path, stems_from)
     if stems_from is not None:
         other = yield from sessions.new_session(Path(session.source.path), stems_from=stems_from, align=align)
         session = msgspec.structs.replace(session, separation=other.separation)
@@ -91,16 +102,32 @@ def render_session(
     return (yield from _deliver(session, session_path, fmt, out, delivery, device, "render"))
 
 
-def _destination(source: Path, delivery: Delivery) -> tuple[OutputFormat, Path]:
-    """The output's format and path, refused now rather than after the work."""
+def _destination(
+    source: Path, delivery: Delivery, session_path: Path, stems_from: Path | None
+) -> tuple[OutputFormat, Path]:
+    """The output's format and path. What would replace something the engineer needs is refused now, with or without
+    `force`: the source, the session and its history, the stems that are read, one output by the other.
+    """
+    stems = list(stems_from.iterdir()) if stems_from is not None and stems_from.is_dir() else []
+    kept = {
+        "the session": [session_path, history.path_for(session_path)],
+        "a stem that is read": [stem for stem in stems if stem.is_file()],
+    }
     if delivery.out is not None:
-        check_output(delivery.out, [source], delivery.force)
+        _check_place(delivery.out, source, kept, delivery.force)
     fmt = output_format(probe(source), delivery.out, delivery.subtype)
     out = delivery.out if delivery.out is not None else default_output_path(source, fmt)
-    check_output(out, [source], delivery.force)
+    _check_place(out, source, kept, delivery.force)
     if delivery.report is not None:
-        check_output(delivery.report, [source, out], delivery.force)
+        _check_place(delivery.report, source, {**kept, "the output": [out]}, delivery.force)
     return fmt, out
+
+
+def _check_place(place: Path, source: Path, kept: dict[str, list[Path]], force: bool) -> None:
+    for what, paths in kept.items():
+        if any(same_file(place, path) for path in paths):
+            raise UnbakeError(f"is {what}", where=place, remedy="choose another name")
+    check_output(place, [source], force)
 
 
 def _deliver(
@@ -130,7 +157,7 @@ def _deliver(
     if delivery.report is not None:
         report = full_report(session, certificate, metadata.version("unbake"))
         text = as_json(report) if delivery.report.suffix.lower() == ".json" else as_markdown(report)
-        atomic.write_text_atomically(delivery.report, text, force=delivery.force)
+        write_text_atomically(delivery.report, text, force=delivery.force)
     if not certificate.passed:
         yield Note("the proof FAILS: the written file is not what the session says; please report this as a defect")
     return certificate

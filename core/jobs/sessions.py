@@ -75,11 +75,23 @@ def create(
     """
     if stems_from is not None and model is not None:
         raise UnbakeError("--model and --stems-from exclude each other")
-    path = path or files.default_path(source)
+    path = path or place_beside(source)
     check_new(path, source, force=force)
     session = yield from new_session(source, model=model or "starter", stems_from=stems_from, align=align)
     history.save(path, session, f"new session on {source.name}")
     return path, session
+
+
+def place_beside(source: Path) -> Path:
+    """Where the session of a source lies or is to lie.
+
+    `NAME.unbake.toml` beside it, or `NAME.EXT.unbake.toml` when the former is the session of another file.
+    Raises UnbakeError when what lies there is broken.
+    """
+    path = files.default_path(source)
+    if path.exists() and Path(files.load(path).source.path) != source.absolute():
+        return path.with_name(source.name + files.SUFFIX)
+    return path
 
 
 def check_new(path: Path, source: Path, *, force: bool) -> None:
@@ -87,7 +99,7 @@ def check_new(path: Path, source: Path, *, force: bool) -> None:
 
     The default place makes its own folder when it is under `UNBAKE_HOME`.
     """
-    if path.exists() or path != files.default_path(source):
+    if path.exists() or path.parent != files.default_path(source).parent:
         check_output(path, [source], force)
 
 

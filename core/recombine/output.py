@@ -20,15 +20,16 @@ from core.session.document import Session, audible_key
 class BusOutput:
     """Writes blocks of the bus, in order, and counts the overs on the way.
 
-    `overs` is how many samples fell outside what the word length holds (0 for floating point, which holds them),
-    `peak` the largest magnitude of the bus, linear. Raises UnbakeError when the session dithers to more bits than the
-    format has.
+    `overs` is how many samples are beyond full scale: outside what the word length holds, or above 1.0 in floating
+    point, which holds them unless `clip` asks for them to be cut. `peak` is the largest magnitude of the bus, linear.
+    Raises UnbakeError when the session dithers to more bits than the format has.
     """
 
-    def __init__(self, session: Session, subtype: str, channels: int) -> None:
+    def __init__(self, session: Session, subtype: str, channels: int, *, clip: bool = False) -> None:
         self.overs = 0
         self.peak = 0.0
         self._frame = 0
+        self._clip = clip
         self._subtype = subtype
         self._stored_bits = integer_bits(subtype)
         explicit = session.dither if session.dither is not None and not session.dither.bypass else None
@@ -43,6 +44,13 @@ class BusOutput:
         due = explicit is not None or (session.dither is None and not session.untouched)
         shape = explicit.shape if explicit is not None else "flat"
         self._dither = TpdfDither(audible_key(session), channels, shape) if due and self.word_bits is not None else None
+
+    @property
+    def rails(self) -> tuple[float, float] | None:
+        """Lowest and highest value that is written; None where everything is."""
+        if self.word_bits is not None:
+            return -1.0, 1.0 - 2.0 ** (1 - self.word_bits)
+        return (-1.0, 1.0) if self._clip else None
 
     @property
     def dithered(self) -> bool:
@@ -62,7 +70,8 @@ class BusOutput:
             self.peak = max(self.peak, float(block.max()), -float(block.min()))
         start, self._frame = self._frame, self._frame + block.shape[1]
         if self.word_bits is None:
-            writer.write(block)
+            self.overs += int(np.count_nonzero(np.abs(block) > 1.0))
+            writer.write(np.clip(block, -1.0, 1.0) if self._clip else block)
             return
         self.overs += count_overs(block, self.word_bits)
         noise = None if self._dither is None else self._dither.block(start, block.shape[1])

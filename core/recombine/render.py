@@ -36,7 +36,7 @@ OversPolicy = Literal["trim", "limit", "clip"]
 
 
 class Overs(msgspec.Struct, frozen=True):
-    """Samples of the sum that the output's word length could not hold, before anything was done about them."""
+    """Samples of the sum beyond full scale, before anything was done about them."""
 
     samples: int
     peak_dbfs: float | None
@@ -102,14 +102,15 @@ def render(
     report = Overs(0, None)
     while True:
         with open_writer(out, fmt, frames=info.frames, force=force) as writer:
-            bus, before = yield from _write(session, stems, info, writer, treatment)
-            if bus.overs and not treatment and overs != "clip":
+            bus = BusOutput(session, writer.fmt.subtype, info.channels, clip=overs == "clip")
+            before = yield from _write(session, stems, info, writer, bus, treatment)
+            if bus.overs and not treatment and overs != "clip" and (overs is not None or bus.word_bits is not None):
                 report, treatment = _treat(bus, overs, out)
                 yield Note(_in_words(report))
                 continue
             if not treatment:
                 report = Overs(bus.overs, to_dbfs(bus.peak), overs if bus.overs else None)
-            clipped = bool(bus.overs)
+            clipped = bool(bus.overs) and bus.rails is not None
             written = writer.finish(metadata)
             proof, after = yield from _prove(session, stems, written, bus, treatment, clipped=clipped)
             check_unchanged(source, before_reading)
@@ -118,10 +119,14 @@ def render(
 
 
 def _write(
-    session: Session, stems: Mapping[str, Path], info: AudioInfo, writer: AudioWriter, treatment: tuple[Processor, ...]
-) -> Operation[tuple[BusOutput, Loudness]]:
-    """The first pass: the bus into the temporary file, the source into a loudness meter."""
-    bus = BusOutput(session, writer.fmt.subtype, info.channels)
+    session: Session,
+    stems: Mapping[str, Path],
+    info: AudioInfo,
+    writer: AudioWriter,
+    bus: BusOutput,
+    treatment: tuple[Processor, ...],
+) -> Operation[Loudness]:
+    """The first pass: the bus into the temporary file, the source into a loudness meter, whose figures it gives."""
     done = 0
     with ExitStack() as stack:
         meter = stack.enter_context(BackgroundMeter(info.sample_rate, info.speakers))
@@ -130,7 +135,7 @@ def _write(
             bus.write(block, writer)
             done += block.shape[1]
             yield Progress("rendering", done, info.frames, info.seconds)
-        return bus, meter.result()
+        return meter.result()
 
 
 def _prove(
@@ -160,7 +165,7 @@ def _prove(
             original = source.read(expected.shape[1])
             if identical:
                 identical = np.array_equal(found, original)
-            worst = max(worst, _difference(found, expected, bus.word_bits))
+            worst = max(worst, _difference(found, expected, bus.rails))
             done += expected.shape[1]
             yield Progress("proving", done, total, graph.info.seconds)
         after = meter.result()
@@ -169,19 +174,18 @@ def _prove(
     return Proof(identical, None if altered else residual, residual, bus.bound_dbfs), after
 
 
-def _difference(found: Block, expected: Block, word_bits: int | None) -> float:
-    """Peak of found minus expected; integer words end at their rails, where the render clamps."""
+def _difference(found: Block, expected: Block, rails: tuple[float, float] | None) -> float:
+    """Peak of found minus expected, which the render clamps at the rails where there are any."""
     frames = min(found.shape[1], expected.shape[1])
     if not frames:
         return 0.0
-    if word_bits is not None:
-        expected = np.clip(expected, -1.0, 1.0 - 2.0 ** (1 - word_bits))
+    if rails is not None:
+        expected = np.clip(expected, *rails)
     return float(np.abs(found[:, :frames] - expected[:, :frames]).max())
 
 
 def _treat(bus: BusOutput, policy: OversPolicy | None, out: Path) -> tuple[Overs, tuple[Processor, ...]]:
     """What is done about overs: processors at the end of the master stage. Raises UnbakeError without a policy."""
-    assert bus.word_bits is not None
     peak_dbfs = 20 * math.log10(bus.peak)
     if policy is None:
         raise UnbakeError(
@@ -190,7 +194,7 @@ def _treat(bus: BusOutput, policy: OversPolicy | None, out: Path) -> tuple[Overs
             where=out,
             remedy="say --overs trim, limit or clip, or write float with --subtype float",
         )
-    highest_dbfs = 20 * math.log10(1.0 - 2.0 ** (1 - bus.word_bits))
+    highest_dbfs = 0.0 if bus.word_bits is None else 20 * math.log10(1.0 - 2.0 ** (1 - bus.word_bits))
     if policy == "limit":
         return Overs(bus.overs, peak_dbfs, policy), (Limiter(ceiling_dbtp=min(highest_dbfs, -0.1)),)
     trim_db = math.floor((highest_dbfs - peak_dbfs) * 1000) / 1000

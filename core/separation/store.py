@@ -127,7 +127,8 @@ class Listed(msgspec.Struct, frozen=True):
     """One line of `unbake store list`.
 
     `kind` is "stems" for a usable entry, "partial" for work to be taken up, "damaged" for what can't be used (also
-    entries of another version). `days` is the time since it was last used; `in_use` when a separation holds it now.
+    entries of an older version), "newer" for stems that a newer unbake made. `days` is the time since it was last used;
+    `in_use` when a separation holds it now.
     """
 
     id: str
@@ -258,7 +259,7 @@ class Store:
     ) -> Pruned:
         """Removes entries, and says what went and how many bytes that gave back.
 
-        Without anything: only what is of no use, which is damaged entries, entries of other versions, and separations
+        Without anything: only what is of no use, which is damaged entries, entries of older versions, and separations
         that were stopped and not taken up again. With `ids` (as listed, or their first digits): those alone. With
         `all`: everything. With `older_than_days`: also what was not used for so long. With `keep_bytes`: also the
         longest unused, until no more than so many bytes are left. What a separation is working on is never touched.
@@ -268,7 +269,7 @@ class Store:
             chosen = [line for wanted in dict.fromkeys(ids) for line in by_id(lines, wanted)]
         else:
             days = math.inf if older_than_days is None else older_than_days
-            chosen = [line for line in lines if all or line.kind != "stems" or line.days > days]
+            chosen = [line for line in lines if all or line.kind in ("partial", "damaged") or line.days > days]
             if keep_bytes is not None:
                 kept = [line for line in lines if line not in chosen]
                 while kept and sum(line.bytes for line in kept) > keep_bytes:
@@ -292,7 +293,8 @@ class Store:
             version = msgspec.json.decode(data, type=EntryFormat).format
             if version > FORMAT:
                 what = f"made by another version of unbake (store format {version}, this one reads {FORMAT})"
-                raise UnbakeError(what, where=folder, remedy="unbake store prune, or point UNBAKE_CACHE elsewhere")
+                remedy = f"point UNBAKE_CACHE elsewhere, or remove it: unbake store prune {folder.name[-KEY_DIGITS:]}"
+                raise UnbakeError(what, where=folder, remedy=remedy)
             if version < FORMAT:
                 raise Unusable(folder, f"made by an older version of unbake (store format {version})")
             return msgspec.json.decode(data, type=Entry)
@@ -329,8 +331,10 @@ class Store:
             elif kind == "partial":
                 about = msgspec.json.decode((folder / ABOUT).read_bytes(), type=About)
                 model, source, stems = about.model, about.source, about.stems
-        except (Unusable, UnbakeError):
+        except Unusable:
             kind = "damaged"
+        except UnbakeError:
+            kind = "newer"
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             # Killed before it could say what it is: its size and age are known all the same.
             source = "?"

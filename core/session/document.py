@@ -33,12 +33,12 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
 class Separation(Checked, frozen=True):
     """Which network made the stems, how, and the SHA-256 of each stem file once there are any.
 
-    `stems_from` is the folder (or `.stem.mp4`) of stems made by another tool; `model` is then "external".
+    `stems_from` is the folder of stems made by another tool; `model` is then "external".
     """
 
     model: str = "starter"
     stems: tuple[str, ...] = ()
-    overlap: Annotated[float, Meta(ge=1.5, le=8.0, description="passes over the audio")] = 2.0
+    overlap: Annotated[float, Meta(ge=1.25, le=16.0, description="passes over the audio")] = 2.0
     stems_from: str | None = None
     align: bool = False
     hashes: dict[str, str] = msgspec.field(default_factory=dict)

@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import itertools
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from core import places
 from core.errors import UnbakeError
 from core.session import toml
 from core.session.document import RESIDUAL, SCHEMA, MasterProcessor, Separation, Session, Source, Strip
-from core.session.toml import Origin
+from core.session.processors import EQUALISERS, HIGHEST_SHARE, Processor, Width
+from core.session.toml import Origin, Steps
 
 SUFFIX = ".unbake.toml"
 
@@ -98,12 +100,29 @@ def convert_master(value: Any, origin: Origin) -> tuple[MasterProcessor, ...]:
 
 
 def check_strips(session: Session, origin: Origin) -> None:
-    """Refuses strips of stems that the session's separation does not make."""
+    """Refuses what the session's own source and separation can't do.
+
+    Strips of stems that are not made, an equaliser above 0.49 of the sample rate, a balance or width of a mono file.
+    """
     stems = session.separation.stems
-    for name in session.strips:
+    for name, strip in session.strips.items():
         if stems and name not in (*stems, RESIDUAL):
             have = ", ".join((*stems, RESIDUAL))
             origin.fail("no such stem", ("strips", name), f"{session.separation.model} makes {have}")
+        if session.source.channels == 1 and strip.pan != 0.0:
+            origin.fail("a balance needs a left-right pair, and the source is mono", ("strips", name, "pan"))
+        _check_processors(session, strip.chain, ("strips", name, "chain"), origin)
+    _check_processors(session, session.master, ("master",), origin)
+
+
+def _check_processors(session: Session, chain: Sequence[Processor], steps: Steps, origin: Origin) -> None:
+    highest_hz = HIGHEST_SHARE * session.source.sample_rate
+    for place, processor in enumerate(chain):
+        if isinstance(processor, EQUALISERS) and processor.active and processor.freq_hz > highest_hz:
+            what = f"is {processor.freq_hz:g}, above {highest_hz:g}, the highest for {session.source.sample_rate} Hz"
+            origin.fail(what, (*steps, place, "freq_hz"))
+        if isinstance(processor, Width) and processor.active and session.source.channels == 1:
+            origin.fail("width needs a left-right pair, and the source is mono", (*steps, place))
 
 
 def set_values(session: Session, assignments: list[str], *, check: bool = True) -> Session:
@@ -119,6 +138,8 @@ def set_values(session: Session, assignments: list[str], *, check: bool = True) 
         if not equals:
             raise UnbakeError("not an assignment; write PATH=VALUE", where=assignment)
         steps = toml.steps_of(path.strip())
+        if steps[0] == "source" and steps != ("source", "path"):
+            raise UnbakeError("what the source is was measured and can't be set", where=assignment)
         if text.strip():
             _assign(tables, steps, _value(text.strip(), assignment), assignment)
         else:

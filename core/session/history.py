@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 from msgspec import Struct
@@ -168,11 +169,25 @@ def _held(session_path: Path) -> Iterator[None]:
     path = path_for(session_path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+        with _locked(path):
+            try:
+                yield
+            finally:
+                if path.stat().st_size == 0:
+                    path.unlink()  # what failed before its first line leaves no file behind
     except OSError as error:
         raise os_error(error, path) from error
+
+
+def _locked(path: Path) -> BinaryIO:
+    """The file at `path`, made if missing, locked until it is closed."""
+    while True:
+        file = path.open("ab")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        # it may have been removed between opening and locking: then the lock would guard nothing
+        if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            return file
+        file.close()
 
 
 def _append(session_path: Path, entries: list[Edit | Move]) -> None:

@@ -158,6 +158,8 @@ class Dither(Processor, frozen=True, tag="dither", kw_only=True):
 
 StripProcessor = Bell | LowShelf | HighShelf | LowCut | HighCut | Notch | Tilt | Width | Gain
 MasterProcessor = Bell | LowShelf | HighShelf | LowCut | HighCut | Notch | Tilt | Width | Gain | Limiter | Dither
+HIGHEST_SHARE = 0.49
+"""Highest frequency of an equaliser as a share of the sample rate."""
 EQUALISERS = (Bell, LowShelf, HighShelf, LowCut, HighCut, Notch, Tilt)
 
 

@@ -6,10 +6,11 @@ Sessions and presets are both read here, so that both complain in the same words
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 import tomli_w
@@ -24,6 +25,8 @@ Steps = tuple[str | int, ...]
 _HEADER = re.compile(r"^\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(r"""^\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+))*)\s*=""")
 _STEP = re.compile(r"\[(\d+)\]|\.?([^.\[\]]+)")
+UNKNOWN = "no such key"
+NO_CHOICE = "not one of the values it can have"
 _ERROR_PATH = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
 
 
@@ -142,21 +145,26 @@ class Origin:
             inner = tuple(step for step in inner if step != "...")
             what, field = _plainly(match["what"])
             found = _look_up(value, inner)
-            if field is None and found is not None and not isinstance(found, (dict, list)):
+            if isinstance(found, float) and not math.isfinite(found):
+                what = f"is {found}, not a number that can be used"
+            elif field is None and found is not None and not isinstance(found, (dict, list)):
                 what += f", but it is {found!r}"
-            self.fail(what, (*steps, *inner, *([field] if field else [])), _nearest(field, kind, value, inner))
+            hint = _nearest(field, kind, value, inner) if what == UNKNOWN else None
+            if what.startswith(NO_CHOICE):
+                hint = f"it can be {', '.join(map(str, _choices(kind, value, inner)))}"
+            self.fail(what, (*steps, *inner, *([field] if field else [])), hint)
 
 
 def _plainly(what: str) -> tuple[str, str | None]:
     """msgspec's complaint in an engineer's words, and the field it is about when it names one."""
     if match := re.match(r"Object contains unknown field `(.+)`", what):
-        return "no such key", match[1]
+        return UNKNOWN, match[1]
     if match := re.match(r"Object missing required field `(.+)`", what):
         return "is missing", match[1]
     if match := re.match(r"(\w+) is (.+)", what):
         return what, None
     if match := re.match(r"Invalid (?:enum )?value (.+)", what):
-        return "not one of the values it can have", None
+        return NO_CHOICE, None
     if match := re.match(r"Expected `(.+?)` (>=|<=|>|<) (.+)", what):
         return f"must be {match[2]} {match[3]}", None
     if match := re.match(r"Expected `(.+?)`, got `(.+?)`", what):
@@ -178,17 +186,28 @@ def _nearest(field: str | None, kind: type, value: Any, steps: Steps) -> str | N
     """What may have been meant by an unknown key."""
     if field is None:
         return None
-    owner = _owner(kind, _look_up(value, steps), steps)
-    if owner is None:
+    struct = _owner(kind, _look_up(value, steps), steps)
+    if struct is None:
         return None
+    owner = (["type"] if struct.__struct_config__.tag_field else []) + list(struct.__struct_fields__)
     near = difflib.get_close_matches(field, owner, n=1)
     return f"did you mean {near[0]}?" if near else f"known keys: {', '.join(owner)}"
 
 
-def _owner(kind: Any, table: Any, steps: Steps) -> list[str] | None:
-    """Keys of the struct at `steps` inside `kind`, as far as that can be told."""
+def _choices(kind: Any, value: Any, steps: Steps) -> list[Any]:
+    """The values that the key at `steps` can have, where they are a closed list."""
+    if steps[-1] == "type":
+        return sorted(kinds())
+    struct = _owner(kind, _look_up(value, steps[:-1]), steps[:-1])
+    hint = get_type_hints(struct).get(str(steps[-1])) if struct is not None else None
+    literals = [part for part in (hint, *get_args(hint)) if get_origin(part) is Literal]
+    return [choice for literal in literals for choice in get_args(literal)]
+
+
+def _owner(kind: Any, table: Any, steps: Steps) -> type[msgspec.Struct] | None:
+    """The struct at `steps` inside `kind`, as far as that can be told."""
     if isinstance(table, dict) and table.get("type") in kinds():
-        return ["type", *kinds()[table["type"]].__struct_fields__]
+        return kinds()[table["type"]]
     if not steps and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        return list(kind.__struct_fields__)
+        return kind
     return None

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import UnbakeError
-from core.session.processors import Bell, HighCut, HighShelf, LowCut, LowShelf, Notch, Processor, Tilt
+from core.session.processors import HIGHEST_SHARE, Bell, HighCut, HighShelf, LowCut, LowShelf, Notch, Processor, Tilt
 from core.strips.stage import Block
 
 Sections = NDArray[np.float64]
@@ -22,8 +22,6 @@ Sections = NDArray[np.float64]
 Curve = NDArray[np.float64]
 """Values over frequency: float64 [n]."""
 
-HIGHEST_SHARE = 0.49
-"""Highest centre frequency as a share of the sample rate."""
 _SILENCE = 1e-150
 """States below this are let go: far under any sample format, and before denormal numbers slow the filter down."""
 

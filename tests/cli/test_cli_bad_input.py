@@ -197,6 +197,62 @@ def test_a_wrong_edit_changes_nothing(unbake, song: Path, assignment: str) -> No
     refused(unbake, song.parent, "session", "set", session, "strips.bass.gain_db=-1", assignment)
 
 
+@pytest.mark.parametrize(
+    ("out", "report", "said"),
+    [
+        ("stems/bass.wav", None, "is a stem that is read"),
+        ("out.wav", "stems/bass.wav", "is a stem that is read"),
+        ("out.wav", "song.unbake.toml", "is the session"),
+        ("out.wav", "song.unbake.history", "is the session"),
+        ("out.wav", "out.wav", "is the output"),
+    ],
+)
+def test_force_never_replaces_what_the_engineer_needs(
+    unbake, song: Path, out: str, report: str | None, said: str
+) -> None:
+    folder = song.parent
+    stems = folder / "stems"
+    unbake("session", "new", song, "--stems-from", stems)
+    words = ["--stems-from", stems, "-o", folder / out, "--force"]
+    if report is not None:
+        words += ["--report", folder / report]
+    assert said in refused(unbake, folder, "repair", song, "--preset", "tame-drums", *words)
+    session = folder / "song.unbake.toml"
+    assert said in refused(unbake, folder, "render", session, *words)
+
+
+def test_a_failed_edit_leaves_no_history_behind(unbake, song: Path) -> None:
+    (song.parent / "broken.toml").write_text("[source")
+    refused(unbake, song.parent, "session", "set", song.parent / "broken.toml", "strips.bass.gain_db=-1")
+
+
+def test_a_broken_card_of_the_user_does_not_stop_the_others(unbake, song: Path) -> None:
+    cards = Path(os.environ["UNBAKE_HOME"]) / "cards"
+    cards.mkdir(parents=True)
+    (cards / "b.toml").write_text("name = [")
+    found = unbake("models", "list", "--json").json
+    assert {"starter", "spleeter-2stems"} <= {model["name"] for model in found["models"]}
+    assert "b.toml" in found["broken"][0]
+    assert unbake("repair", song, "--preset", "untouched").code == 0
+
+
+@pytest.mark.parametrize(
+    "words", [["--keep", "nan"], ["--keep", "-5"], ["--older-than", "-3"], ["--older-than", "soon"]]
+)
+def test_prune_takes_no_nonsense(unbake, tmp_path: Path, words: list[str]) -> None:
+    assert "must be a number, 0 or more" in refused(unbake, tmp_path, "store", "prune", *words)
+
+
+def test_what_a_source_can_not_take_is_refused_when_it_is_set(unbake, song: Path) -> None:
+    session = song.with_name("song.unbake.toml")
+    unbake("session", "new", song, "--stems-from", song.parent / "stems")
+    high = 'strips.bass.chain=[{type="bell", freq_hz=25000, gain_db=1}]'
+    assert "above 21609" in refused(unbake, song.parent, "session", "set", session, high)
+    assert "was measured" in refused(unbake, song.parent, "session", "set", session, "source.frames=5")
+    kind = refused(unbake, song.parent, "session", "set", session, "strips.bass.mode=swap")
+    assert "it can be replace, parallel, cancel" in kind
+
+
 def test_a_full_disk_is_one_line_and_leaves_nothing(unbake, song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(song)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))

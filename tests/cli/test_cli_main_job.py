@@ -138,6 +138,33 @@ def test_a_repair_over_an_existing_session_keeps_what_was_there(unbake, song: Pa
     assert done.json["changed"] == ["drums", "bass"]
 
 
+def test_the_same_repair_can_be_asked_for_twice(unbake, song: Path, tmp_path: Path) -> None:
+    words = ("--preset", "tame-drums", "--stems-from", song.parent / "stems", "--session", tmp_path / "s.unbake.toml")
+    first = unbake("repair", song, *words, "-o", tmp_path / "out.wav", "--json")
+    second = unbake("repair", song, *words, "-o", tmp_path / "out.wav", "--force", "--json")
+    assert (first.code, second.code) == (0, 0), second.err
+    assert first.json["changed"] == second.json["changed"] == ["drums"]
+
+
+def test_rights_stay_with_the_source_when_a_repair_starts_afresh(unbake, song: Path) -> None:
+    stems = song.parent / "stems"
+    session = song.with_name("song.unbake.toml")
+    unbake("session", "new", song, "--stems-from", stems)
+    unbake("session", "set", session, 'rights.owner="me"', "strips.vocals.gain_db=-2")
+    done = unbake("repair", song, "--preset", "de-mud-bass-only", "--stems-from", stems)
+    assert "stay in its history" in done.err
+    assert unbake("session", "show", session, "--json").json["document"]["rights"] == {"owner": "me"}
+
+
+def test_two_sources_of_one_name_have_sessions_of_their_own(unbake, song: Path) -> None:
+    flac = song.with_suffix(".flac")
+    soundfile.write(flac, *soundfile.read(song), subtype="PCM_24")
+    first = unbake("session", "new", song, "--stems-from", song.parent / "stems", "--json").json["session"]
+    second = unbake("session", "new", flac, "--stems-from", song.parent / "stems", "--json").json["session"]
+    assert Path(first).name == "song.unbake.toml"
+    assert Path(second).name == "song.flac.unbake.toml"
+
+
 def loud(song: Path) -> Path:
     """The song with a session whose sum exceeds full scale."""
     session = song.with_name("loud.unbake.toml")
@@ -183,9 +210,31 @@ def test_overs_are_treated_as_asked(unbake, song: Path, tmp_path: Path, policy: 
 def test_float_output_holds_overs(unbake, song: Path, tmp_path: Path) -> None:
     done = unbake("render", loud(song), "-o", tmp_path / "out.wav", "--subtype", "float", "--json")
     assert done.code == 0
-    assert done.json["overs"]["samples"] == 0
+    assert done.json["overs"]["samples"] > 0
+    assert done.json["overs"]["treatment"] is None
+    sound = soundfile.read(tmp_path / "out.wav")[0]
+    assert done.json["overs"]["peak_dbfs"] == pytest.approx(20 * np.log10(np.abs(sound).max()), abs=1e-4)
     assert done.json["overs"]["peak_dbfs"] > 0
-    assert np.abs(soundfile.read(tmp_path / "out.wav")[0]).max() > 1.0
+
+
+@pytest.mark.parametrize("policy", ["trim", "limit", "clip"])
+def test_overs_are_treated_in_float_too_when_asked(unbake, song: Path, tmp_path: Path, policy: str) -> None:
+    done = unbake("render", loud(song), "-o", tmp_path / "out.wav", "--subtype", "float", "--overs", policy, "--json")
+    assert done.code == 0, done.err
+    assert done.json["overs"]["treatment"] == policy
+    assert np.abs(soundfile.read(tmp_path / "out.wav")[0]).max() <= 1.0
+
+
+@pytest.mark.parametrize("subtype", ["16", "PCM_U8"])
+def test_an_untouched_transfer_to_fewer_bits_is_plain_rounding_and_passes(
+    unbake, song: Path, tmp_path: Path, subtype: str
+) -> None:
+    done = unbake("repair", song, "--preset", "untouched", "--subtype", subtype, "-o", tmp_path / "o.wav", "--json")
+    assert done.code == 0, done.err
+    assert done.json["dithered"] is False
+    proof = done.json["certificate"]
+    assert proof["identical"] is False
+    assert proof["untouched_residual_dbfs"] <= proof["quantisation_dbfs"]
 
 
 def test_dither_is_automatic_explicit_or_off(unbake, song: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -11,6 +12,7 @@ from typing import NoReturn
 from core.errors import UnbakeError
 
 MODULES = "tui.cli.commands"
+SESSION = "a session, such as song.unbake.toml"
 
 
 class Parser(argparse.ArgumentParser):
@@ -71,6 +73,12 @@ def _add(commands: argparse._SubParsersAction, name: str, about: str, example: s
     return parser
 
 
+def _group(commands: argparse._SubParsersAction, name: str, about: str, example: str) -> argparse._SubParsersAction:
+    """A command that has actions of its own."""
+    parser = commands.add_parser(name, help=about, description=about, epilog=f"example: {example}")
+    return parser.add_subparsers(title="actions", metavar="ACTION", required=True, parser_class=Parser)
+
+
 def _lazily(target: str) -> Callable[[argparse.Namespace], int]:
     module, _, function = target.partition(":")
 
@@ -81,13 +89,31 @@ def _lazily(target: str) -> Callable[[argparse.Namespace], int]:
 
 
 def _file(parser: Parser, name: str = "file", about: str = "an audio file") -> None:
-    parser.add_argument(name, type=Path, metavar=name.upper(), help=about)
+    parser.add_argument(name, type=_path, metavar=name.upper(), help=about)
+
+
+def _path(text: str) -> Path:
+    """A path as typed. An empty one is a variable that was not set, not the present folder."""
+    if not text:
+        raise UnbakeError("an empty name where a file is needed")
+    return Path(text)
+
+
+def _share(text: str) -> float:
+    """A number that is neither negative nor NaN."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.0 <= value < math.inf:
+        raise UnbakeError("must be a number, 0 or more", where=text)
+    return value
 
 
 def _delivery(parser: Parser, default: str) -> None:
-    parser.add_argument("-o", "--output", type=Path, metavar="OUT", help=f"default: {default}")
+    parser.add_argument("-o", "--output", type=_path, metavar="OUT", help=f"default: {default}")
     parser.add_argument(
-        "--report", type=Path, metavar="R", help="write the certificate: .json for programs, else Markdown"
+        "--report", type=_path, metavar="R", help="write the certificate: .json for programs, else Markdown"
     )
     parser.add_argument(
         "--subtype", metavar="S", help="sample format, such as 16, 24, float, PCM_24 (default: the source's)"
@@ -105,9 +131,9 @@ def _stems_from(parser: Parser, *names: str) -> None:
     parser.add_argument(
         *names,
         dest="stems_from",
-        type=Path,
+        type=_path,
         metavar="DIR",
-        help="stems of any tool: NAME.wav or NAME.flac, or a .stem.mp4",
+        help="a folder with stems of any tool: NAME.wav or NAME.flac",
     )
     parser.add_argument("--align", action="store_true", help="take out an offset that these stems have")
 
@@ -120,7 +146,7 @@ def _demo(commands: argparse._SubParsersAction) -> None:
     about = "the main job on real audio that an installed package ships: separate, repair, null test, render, report"
     parser = _add(commands, "demo", about, "unbake demo -o demo", "demo:run")
     parser.add_argument(
-        "-o", "--output", type=Path, default=Path("unbake-demo"), metavar="DIR", help="default: unbake-demo"
+        "-o", "--output", type=_path, default=Path("unbake-demo"), metavar="DIR", help="default: unbake-demo"
     )
     parser.add_argument("--force", action="store_true", help="replace what an earlier demo wrote")
     _device(parser)
@@ -135,7 +161,7 @@ def _separate(commands: argparse._SubParsersAction) -> None:
     about = "stems and residual as 32-bit float WAV; together they are the source again"
     parser = _add(commands, "separate", about, "unbake separate song.wav -o stems --model starter", "separate:run")
     _file(parser)
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the stems")
+    parser.add_argument("-o", "--output", type=_path, required=True, metavar="DIR", help="folder for the stems")
     parser.add_argument("--model", default="starter", metavar="M", help="see: unbake models list (default: starter)")
     parser.add_argument("--stems", metavar="A,B", help="only these stems; the rest is the residual")
     parser.add_argument("--overlap", type=float, default=2.0, metavar="X", help="passes over the audio (default: 2)")
@@ -149,7 +175,7 @@ def _repair(commands: argparse._SubParsersAction) -> None:
     parser = _add(commands, "repair", about, example, "repair:repair")
     _file(parser, about="the master")
     parser.add_argument("--preset", required=True, metavar="P", help="see: unbake presets list; or a preset's file")
-    parser.add_argument("--session", type=Path, metavar="S", help="session to lay the preset over, made if missing")
+    parser.add_argument("--session", type=_path, metavar="S", help="session to lay the preset over, made if missing")
     parser.add_argument("--model", metavar="M", help="see: unbake models list (default: starter)")
     _stems_from(parser, "--stems-from")
     _delivery(parser, "NAME.repaired.EXT beside the source")
@@ -159,7 +185,7 @@ def _render(commands: argparse._SubParsersAction) -> None:
     about = "renders a session, with the proof that nothing else moved"
     example = "unbake render song.unbake.toml -o repaired.wav --overs trim"
     parser = _add(commands, "render", about, example, "repair:render")
-    _file(parser, "session", "a session, such as song.unbake.toml")
+    _file(parser, "session", SESSION)
     _stems_from(parser, "--stems", "--stems-from")
     _delivery(parser, "NAME.repaired.EXT beside the source")
 
@@ -167,8 +193,8 @@ def _render(commands: argparse._SubParsersAction) -> None:
 def _null(commands: argparse._SubParsersAction) -> None:
     about = "null test of two files; exit 1 above the threshold or when lengths differ"
     parser = _add(commands, "null", about, "unbake null song.wav repaired.wav --threshold -90", "null:run")
-    parser.add_argument("a", type=Path, metavar="A", help="an audio file")
-    parser.add_argument("b", type=Path, metavar="B", help="the file to hold against it")
+    parser.add_argument("a", type=_path, metavar="A", help="an audio file")
+    parser.add_argument("b", type=_path, metavar="B", help="the file to hold against it")
     parser.add_argument(
         "--threshold", type=float, metavar="DB", help="dBFS peak (default: -90, or -84 where either file is 16 bit)"
     )
@@ -177,13 +203,12 @@ def _null(commands: argparse._SubParsersAction) -> None:
 
 def _session(commands: argparse._SubParsersAction) -> None:
     about = "sessions from scripts: new, show, set, undo, redo, log"
-    parser = commands.add_parser("session", help=about, description=about)
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, parser_class=Parser)
+    actions = _group(commands, "session", about, "unbake session show song.unbake.toml")
     new = _add(
         actions, "new", "a session without an edit", "unbake session new song.wav -o song.unbake.toml", "session:new"
     )
     _file(new, about="the master")
-    new.add_argument("-o", "--output", type=Path, metavar="S", help="default: NAME.unbake.toml beside the source")
+    new.add_argument("-o", "--output", type=_path, metavar="S", help="default: NAME.unbake.toml beside the source")
     new.add_argument("--model", metavar="M", help="see: unbake models list (default: starter)")
     new.add_argument("--force", action="store_true", help="start anew over an existing session; its history keeps it")
     _stems_from(new, "--stems-from")
@@ -198,26 +223,27 @@ def _session(commands: argparse._SubParsersAction) -> None:
         "'strips.bass.chain[0]={type=\"bell\", freq_hz=250, gain_db=-4}'",
         "session:change",
     )
-    _file(change, "session")
+    _file(change, "session", SESSION)
     change.add_argument("values", nargs="+", metavar="PATH=VALUE", help="such as strips.bass.gain_db=-2")
     for name, text in (("undo", "goes back one edit"), ("redo", "goes forward one edit"), ("log", "lists all edits")):
-        _file(_add(actions, name, text, f"unbake session {name} song.unbake.toml", f"session:{name}"), "session")
+        _file(
+            _add(actions, name, text, f"unbake session {name} song.unbake.toml", f"session:{name}"), "session", SESSION
+        )
 
 
 def _presets(commands: argparse._SubParsersAction) -> None:
     about = "repair presets: list, show, check"
-    parser = commands.add_parser("presets", help=about, description=about)
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, parser_class=Parser)
+    actions = _group(commands, "presets", about, "unbake presets list")
     _add(actions, "list", "built in, then the user's own", "unbake presets list", "presets:listing")
     show = _add(actions, "show", "what a preset does", "unbake presets show muddy-low-end", "presets:show")
     show.add_argument("name", metavar="P", help="a preset's name or file")
-    _file(_add(actions, "check", "whether a preset file is right", "unbake presets check mine.toml", "presets:check"))
+    check = _add(actions, "check", "whether a preset file is right", "unbake presets check mine.toml", "presets:check")
+    _file(check, about="a preset's TOML file")
 
 
 def _models(commands: argparse._SubParsersAction) -> None:
     about = "networks and their weights: list, show"
-    parser = commands.add_parser("models", help=about, description=about)
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, parser_class=Parser)
+    actions = _group(commands, "models", about, "unbake models show starter")
     _add(actions, "list", "all models", "unbake models list", "models:listing")
     show = _add(actions, "show", "a model's card", "unbake models show starter", "models:show")
     show.add_argument("name", metavar="M", help="a model's name")
@@ -225,8 +251,7 @@ def _models(commands: argparse._SubParsersAction) -> None:
 
 def _store(commands: argparse._SubParsersAction) -> None:
     about = "the stem store: list what it holds, prune to make room"
-    parser = commands.add_parser("store", help=about, description=about)
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, parser_class=Parser)
+    actions = _group(commands, "store", about, "unbake store list")
     _add(actions, "list", "what the store holds, last used first", "unbake store list", "store:listing")
     prune = _add(
         actions,
@@ -237,8 +262,8 @@ def _store(commands: argparse._SubParsersAction) -> None:
     )
     prune.add_argument("ids", nargs="*", metavar="ID", help="only these, as unbake store list shows them")
     prune.add_argument("--all", action="store_true", help="everything")
-    prune.add_argument("--older-than", type=float, metavar="DAYS", help="also what was not used for so many days")
-    prune.add_argument("--keep", type=float, metavar="GB", help="also the longest unused, down to so many GB")
+    prune.add_argument("--older-than", type=_share, metavar="DAYS", help="also what was not used for so many days")
+    prune.add_argument("--keep", type=_share, metavar="GB", help="also the longest unused, down to so many GB")
 
 
 def _doctor(commands: argparse._SubParsersAction) -> None:

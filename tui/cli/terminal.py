@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 import time
 from argparse import Namespace
 from typing import Any, TypeVar
@@ -20,13 +22,15 @@ def drive(operation: Operation[T], options: Namespace) -> T:
     A bar is drawn on a terminal only; `--quiet` silences both.
     """
     bar = _Bar() if sys.stderr.isatty() and not options.quiet else None
+    said: set[str] = set()
     try:
         while True:
             event = next(operation)
             if isinstance(event, Progress):
                 if bar is not None:
                     bar.show(event)
-            elif isinstance(event, Note) and not options.quiet:
+            elif isinstance(event, Note) and not options.quiet and event.text not in said:
+                said.add(event.text)
                 if bar is not None:
                     bar.clear()
                 print(f"unbake: {event.text}", file=sys.stderr, flush=True)
@@ -94,13 +98,24 @@ def emit(options: Namespace, value: Any, text: str) -> None:
 
 
 def table(rows: list[tuple[str, ...]], *, indent: str = "") -> str:
-    """Rows in columns, as wide as their longest cell; the last column runs free."""
+    """Rows in columns as wide as their longest cell; the last is wrapped on a terminal and runs free in a pipe."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)] if rows else []
     lines = []
     for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        lines.append(indent + "  ".join([*cells, row[-1]]).rstrip())
+        start = indent + "".join(f"{cell:{width}}  " for cell, width in zip(row, widths, strict=False))
+        lines.append(_wrapped(row[-1], start))
     return "\n".join(lines)
+
+
+def _wrapped(text: str, start: str) -> str:
+    room = shutil.get_terminal_size().columns
+    # a path is not broken, so that it can be copied
+    if not sys.stdout.isatty() or len(start) + len(text) <= room or " " not in text or len(start) > room - 20:
+        return (start + text).rstrip()
+    hanging = " " * len(start)
+    return textwrap.fill(
+        text, room, initial_indent=start, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def level(value: float | None, unit: str, *, digits: int = 1) -> str:

@@ -12,7 +12,8 @@ from tui.cli.terminal import emit, table
 
 def listing(options: Namespace) -> int:
     """All models, installed or not."""
-    cards = list(registry.cards().values())
+    found, broken = registry.all_cards()
+    cards = list(found.values())
     value = {
         "schema": 1,
         "models": [
@@ -26,18 +27,10 @@ def listing(options: Namespace) -> int:
             }
             for card in cards
         ],
+        "broken": broken,
     }
-    rows = [("model", "stems", "installed", "licence", "what for")]
-    rows += [
-        (
-            card.name,
-            ", ".join(card.stems),
-            "yes" if registry.is_installed(card) else "no",
-            card.licence,
-            card.about,
-        )
-        for card in cards
-    ]
+    rows = [(card.name, "installed" if registry.is_installed(card) else "not here", card.about) for card in cards]
+    rows += [("(broken)", "", problem) for problem in broken]
     emit(options, value, table(rows))
     return 0
 

@@ -57,9 +57,10 @@ def in_words(certificate: Certificate) -> str:
         verdict = "not provable: a lossy format does not keep samples"
     else:
         name = "rest exact" if certificate.passed else "FAILS"
-        found = level(proof.render_residual_dbfs, "dBFS", digits=2)
+        residual = proof.render_residual_dbfs
+        found = "nothing" if residual is None else f"at most {residual:.2f} dBFS"
         causes = "rounding and dither allow" if certificate.dithered else "rounding allows"
-        verdict = f"{name}: at most {found} off source + changes ({causes} {proof.quantisation_dbfs:.2f})"
+        verdict = f"{name}: {found} off source + changes ({causes} {proof.quantisation_dbfs:.2f})"
     stems = "none needed"
     if certificate.changed:
         stems = f"{certificate.model} ({', '.join(certificate.stems)})"

@@ -10,7 +10,7 @@ from tui.cli.terminal import drive, emit, level, table
 
 def run(options: Namespace) -> int:
     """Stems and residual into a folder."""
-    stems = tuple(name.strip() for name in options.stems.split(",") if name.strip()) if options.stems else ()
+    stems = () if options.stems is None else tuple(name.strip() for name in options.stems.split(","))
     result = drive(
         separate_to(
             options.file,
