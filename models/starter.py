@@ -181,7 +181,7 @@ class Starter(nn.Module):
         return sound(masked, self.hann_bass, rest.shape[2])
 
     def shared(self, level: Tensor, mask: Tensor, placed: Tensor) -> Tensor:
-        """`mask`, drawn from its ones and zeros towards the bass's share around each cell: `[batch, BASS_BINS, frames]`.
+        """`mask`, drawn towards the share the bass has around each cell: `[batch, BASS_BINS, frames]`.
 
         Where the bass is most of what sounds, what the mask refuses is mostly bass as well: attacks, and notes that the
         track missed. Where it is little, what the mask takes is partly something else's.
