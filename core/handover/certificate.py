@@ -13,7 +13,7 @@ import msgspec
 
 from core.audio.hashes import sha256_file
 from core.measure.loudness import Loudness
-from core.recombine.render import Rendered
+from core.recombine.render import OversPolicy, Rendered
 from core.session import files, words
 from core.session.document import Session
 
@@ -40,7 +40,7 @@ class OversFigures(msgspec.Struct, frozen=True):
 
     samples: int
     peak_dbfs: float | None
-    treatment: str | None
+    treatment: OversPolicy | None
     trim_db: float
 
 
@@ -209,6 +209,10 @@ def _db(value: float | None) -> str:
 def _overs_in_words(overs: OversFigures) -> str:
     if not overs.samples:
         return "No sample of the sum was beyond full scale."
-    done = {"trim": f"the whole file was lowered by {-overs.trim_db:.3f} dB", "limit": "they were limited"}
-    treatment = done.get(overs.treatment or "", "they were clipped")
+    treatment = {
+        "trim": f"the whole file was lowered by {-overs.trim_db:.3f} dB",
+        "limit": "they were limited",
+        "clip": "they were clipped",
+        None: "they were kept, since floating point holds them",
+    }[overs.treatment]
     return f"{overs.samples} samples of the sum were beyond full scale (peak {_db(overs.peak_dbfs)} dBFS): {treatment}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from core.handover.certificate import Certificate
+from core.handover.certificate import Certificate, OversFigures
 from core.jobs.repair import Delivery, render_session
 from core.jobs.repair import repair as run_repair
 from tui.cli.terminal import drive, emit, level, table
@@ -47,6 +47,16 @@ def _finish(certificate: Certificate, options: Namespace) -> int:
     return 0 if certificate.passed else 1
 
 
+def _overs(overs: OversFigures) -> str:
+    treated = {
+        "trim": f"the whole file lowered by {-overs.trim_db:.3f} dB",
+        "limit": "limited",
+        "clip": "clipped",
+        None: "kept, since floating point holds them",
+    }
+    return f"{overs.samples} beyond full scale (peak {level(overs.peak_dbfs, 'dBFS', digits=2)}): {treated[overs.treatment]}"
+
+
 def in_words(certificate: Certificate) -> str:
     """What a person wants to know of a finished render."""
     before, after = certificate.loudness.before, certificate.loudness.after
@@ -75,12 +85,8 @@ def in_words(certificate: Certificate) -> str:
         ("range", f"{level(before.lra_lu, 'LU')} -> {level(after.lra_lu, 'LU')}"),
         ("took", f"{certificate.seconds:.1f} s, {certificate.realtime_factor:.1f}x real time"),
     ]
-    if certificate.overs.treatment == "trim":
-        rows.insert(
-            5, ("overs", f"{certificate.overs.samples} samples: trimmed by {-certificate.overs.trim_db:.3f} dB")
-        )
-    elif certificate.overs.samples:
-        rows.insert(5, ("overs", f"{certificate.overs.samples} samples: {certificate.overs.treatment}"))
+    if certificate.overs.samples:
+        rows.insert(5, ("overs", _overs(certificate.overs)))
     if certificate.session is not None:
         rows.insert(1, ("session", certificate.session))
     return table(rows)
