@@ -6,14 +6,15 @@ Voice and accompaniment come from `models.spleeter`. The accompaniment is split 
   harmonics subtracted, in the manner of D. J. Hermes, JASA 83, 1988; path by Viterbi) says where the bass's harmonics
   lie; masks of harmonic-percussive median filtering (D. Fitzgerald, DAFx 2010) keep drums out; where the bass stands
   in the stereo image keeps out what stands elsewhere. That mask says how much of each band is bass over seconds, and
-  the bass gets about that share of what the mask was not sure of: of all gains an error's square is least under the
-  mean one, and a mask of mere ones and zeros misses more bass than it keeps out of the rest.
+  the bass gets about that share of what the mask was not sure of. On the real excerpts this gives back missed bass;
+  on the rendered ones, and on trackswitch's, it lets in more drums than it gives back.
 - Drums, from what is left: the percussive masks of the same method, weighted by how central a cell is, and everything
   in the lowest octaves, where nothing else is left.
 
 "other" is the mix less the three, so the four always sum to the mix. The constants were chosen on physical grounds
 and by SDR on seven real and eight rendered excerpts with true stems; those of the bass also by the SDR of the mix after
-a cut on it (`benchmarks.repair`, whose five excerpts are among the seven). None was held out.
+a cut on it (`benchmarks.repair`, whose five excerpts are among the seven), the best of some seventy settings. None was
+held out: constants fitted to renders alone did worse on the real excerpts.
 """
 
 from __future__ import annotations
