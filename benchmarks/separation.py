@@ -23,11 +23,11 @@ from models import registry
 RATE = 44_100
 
 
-def bare(model: str, frames: int, overlap: float) -> float:
+def bare(model: str, frames: int, overlap: float | None) -> float:
     """Seconds that the network takes for the chunks of a separation, nothing around it."""
     card = registry.find(model)
     network = registry.load(card, "cpu")
-    plan = ChunkPlan(frames, card.chunk, hop_of(card.chunk, overlap))
+    plan = ChunkPlan(frames, card.chunk, hop_of(card.chunk, overlap or card.overlap))
     mix = torch.randn(1, 2, card.chunk, generator=torch.Generator().manual_seed(1)) * 0.1
     with torch.inference_mode():
         network(mix)
@@ -41,12 +41,12 @@ def main() -> None:
     parser = ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--models", nargs="+", default=["starter", "spleeter-2stems"])
-    parser.add_argument("--overlap", type=float, default=2.0)
+    parser.add_argument("--overlap", type=float, help="passes over the audio (default: the model's own)")
     options = parser.parse_args()
     frames = round(options.minutes * 60 * RATE)
     seconds = frames / RATE
     threads = torch.get_num_threads()
-    print(f"{options.minutes:g} minutes, stereo 44.1 kHz, overlap {options.overlap:g}, CPU, {threads} threads")
+    print(f"{options.minutes:g} minutes, stereo 44.1 kHz, CPU, {threads} threads")
     with tempfile.TemporaryDirectory() as name:
         song = Path(name) / "song.wav"
         soundfile.write(song, np.random.default_rng(1).standard_normal((frames, 2)) * 0.1, RATE, subtype="PCM_16")

@@ -59,7 +59,8 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a model is, and what the separation engine has to know of it.
 
     `stems` is the order of the network's outputs, `sample_rate` in Hz, `chunk` the frames of one network call (at that
-    rate), `about` one or two sentences for the person who chooses, `config` the network's own parameters.
+    rate), `overlap` how many passes over the audio serve it best, `about` one or two sentences for the person who
+    chooses, `config` the network's own parameters.
     """
 
     name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
@@ -70,6 +71,7 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     about: str
     licence: str
     source: str
+    overlap: Annotated[float, Meta(ge=1.25, le=16.0)] = 2.0
     weights: tuple[Weights, ...] = ()
     config: dict[str, Any] = {}
     scores: tuple[Score, ...] = ()
@@ -87,7 +89,7 @@ class Architecture(msgspec.Struct, frozen=True):
 
 ARCHITECTURES = {
     "spleeter": Architecture("models.spleeter", version=1),
-    "starter": Architecture("models.starter", version=2),
+    "starter": Architecture("models.starter", version=3),
 }
 """Raise a version whenever the samples that come out change: stored stems of the older one are then made anew."""
 
@@ -149,7 +151,10 @@ def known(name: str, names: Any, kind: str, *, where: str | None = None, remedy:
 
 def find(name: str) -> Card:
     """The card of that name; near matches are in the error when there is none."""
-    everything = cards()
+    everything, broken = all_cards()
+    for problem in broken:
+        if name not in everything and f"{name}.toml" in problem:
+            raise UnbakeError(problem)
     known(name, everything, "model", remedy="see: unbake models list")
     return everything[name]
 

@@ -190,7 +190,7 @@ class Starter(nn.Module):
         power = level.square()
         share = near(mask * power, SHARE_BINS, SHARE_FRAMES) / (near(power, SHARE_BINS, SHARE_FRAMES) + TINY)
         # a quarter where the mask knows of no bass: notes above the tracked pitches have this to live on
-        unsure = torch.maximum(0.9 * share, 0.25 * slope(self.bass_hz, 600.0)) * placed
+        unsure = torch.maximum(share, 0.25 * slope(self.bass_hz, 600.0)) * placed
         # struck cells down there are the kick's
         above = (self.bass_hz >= 70.0).float()
         mask = mask + (1 - mask) * unsure * (1 - slope(self.bass_hz, 70.0))

@@ -46,7 +46,9 @@ def new_session(
     Raises UnbakeError for an unreadable source, an unknown model, or stems that do not belong to the source.
     """
     if stems_from is None:
-        return Session(source=describe_source(source), separation=Separation(model=model, stems=_stems_of(model)))
+        card = registry.find(model)
+        separation = Separation(model=model, stems=card.stems, overlap=card.overlap)
+        return Session(source=describe_source(source), separation=separation)
         yield
     found = describe_source(source)
     stems = yield from _import(found, stems_from, align=align)
@@ -125,7 +127,7 @@ def open_session(path: Path) -> Session:
 def set_values(path: Path, assignments: list[str]) -> Session:
     """Edits a session on disk by `PATH=VALUE`; the value before stays in its history.
 
-    Choosing another model takes over the stems that it makes and forgets the hashes of the old ones.
+    Choosing another model takes over its stems and overlap and forgets the hashes of the old ones.
     """
 
     def change(before: Session | None) -> Session:
@@ -133,8 +135,8 @@ def set_values(path: Path, assignments: list[str]) -> Session:
             raise UnbakeError("no such file or folder", where=path, remedy="unbake session new FILE makes one")
         after = files.set_values(before, assignments, check=False)
         if after.separation.model != before.separation.model and after.separation.stems == before.separation.stems:
-            stems = _stems_of(after.separation.model)
-            fresh = msgspec.structs.replace(after.separation, stems=stems, hashes={}, stems_from=None, align=False)
+            card = registry.find(after.separation.model)
+            fresh = Separation(model=card.name, stems=card.stems, overlap=card.overlap)
             after = msgspec.structs.replace(after, separation=fresh)
         files.check_strips(after, Origin(" ".join(assignments)))
         return after
@@ -179,10 +181,6 @@ def _usual_place(stem: str) -> tuple[int, str]:
     """The order in which engineers list stems; unusual ones follow by name."""
     usual = ("vocals", "drums", "bass", "other")
     return (usual.index(stem) if stem in usual else len(usual), stem)
-
-
-def _stems_of(model: str) -> tuple[str, ...]:
-    return registry.find(model).stems
 
 
 def _import(source: Source, folder: Path, *, align: bool) -> Operation[StemSet]:

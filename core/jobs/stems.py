@@ -36,7 +36,7 @@ def separate_to(
     *,
     model: str = "starter",
     stems: tuple[str, ...] = (),
-    overlap: float = 2.0,
+    overlap: float | None = None,
     device: str = "auto",
     force: bool = False,
 ) -> Operation[Separated]:

@@ -53,22 +53,23 @@ SPARE_BYTES = 16 << 20
 class SeparationRequest(msgspec.Struct, frozen=True):
     """What an engineer asks for.
 
-    `stems` empty means all stems of the model; `overlap` is passes over the audio (1.25 to 16), `device` one of auto,
+    `stems` empty means all stems of the model; `overlap` is passes over the audio (1.25 to 16; None for what the
+    model's card says), `device` one of auto,
     cpu, cuda, cuda:N.
     """
 
     model: str = "starter"
     stems: tuple[str, ...] = ()
-    overlap: float = 2.0
+    overlap: float | None = None
     device: str = "auto"
 
 
 class Network(msgspec.Struct, frozen=True):
     """What the separation has to know of a network, and how to get it when it is really needed.
 
-    `stems` is the order of its outputs, `sample_rate` in Hz, `chunk` in frames at that rate; `version` changes with
-    every change of the samples it gives. `load(device)` gives the module: float32 [batch, 2, chunk] to float32
-    [batch, stems, 2, chunk].
+    `stems` is the order of its outputs, `sample_rate` in Hz, `chunk` in frames at that rate, `overlap` in passes;
+    `version` changes with every change of the samples it gives. `load(device)` gives the module: float32
+    [batch, 2, chunk] to float32 [batch, stems, 2, chunk].
     """
 
     name: str
@@ -77,6 +78,7 @@ class Network(msgspec.Struct, frozen=True):
     chunk: int
     version: str
     load: Callable[[str], nn.Module]
+    overlap: float = 2.0
 
 
 def registered(name: str) -> Network:
@@ -92,6 +94,7 @@ def registered(name: str) -> Network:
         chunk=card.chunk,
         version=version,
         load=lambda device: registry.load(card, device),
+        overlap=card.overlap,
     )
 
 
@@ -107,13 +110,14 @@ def recipe_of(source_sha256: str, request: SeparationRequest, network: Network) 
     for stem in network.stems:
         if stem == RESIDUAL or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 _-]*", stem):
             raise UnbakeError(f'"{stem}" can\'t be the name of a stem', where=network.name, remedy="mend its card")
-    hop_of(network.chunk, request.overlap)
+    overlap = network.overlap if request.overlap is None else float(request.overlap)
+    hop_of(network.chunk, overlap)
     return Recipe(
         source_sha256=source_sha256,
         model=network.name,
         network_version=network.version,
         stems=tuple(stem for stem in network.stems if stem in request.stems or not request.stems),
-        overlap=float(request.overlap),
+        overlap=overlap,
     )
 
 

@@ -117,8 +117,11 @@ def test_users_card_is_found_but_not_installed_until_its_file_is_there(home):
 def test_a_bad_card_names_file_and_key(home, old, new, says):
     path = write_card(home, CARD.replace(old, new))
     with pytest.raises(UnbakeError, match=says) as caught:
-        registry.cards()
+        registry.read_card(path)
     assert caught.value.where == str(path)
+    found, broken = registry.all_cards()
+    assert "starter" in found
+    assert broken == [caught.value.line()]
 
 
 def test_version_follows_configuration_and_weights_but_not_words():
@@ -142,7 +145,7 @@ def test_one_flipped_byte_in_the_weights_is_refused_by_name(tmp_path):
     copied = msgspec.structs.replace(card.weights[0], url=f"file:{copy}")
     broken = msgspec.structs.replace(card, weights=(copied, card.weights[1]))
     assert registry.is_installed(broken)
-    with pytest.raises(UnbakeError, match=r"corrupt.*SHA-256.*unbake models fetch spleeter-2stems") as caught:
+    with pytest.raises(UnbakeError, match=r"corrupt.*SHA-256.*get the right file from") as caught:
         registry.load(broken, "cpu")
     assert caught.value.where == str(copy)
 

@@ -164,7 +164,7 @@ def _separate(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("-o", "--output", type=_path, required=True, metavar="DIR", help="folder for the stems")
     parser.add_argument("--model", default="starter", metavar="M", help="see: unbake models list (default: starter)")
     parser.add_argument("--stems", metavar="A,B", help="only these stems; the rest is the residual")
-    parser.add_argument("--overlap", type=float, default=2.0, metavar="X", help="passes over the audio (default: 2)")
+    parser.add_argument("--overlap", type=float, metavar="X", help="passes over the audio (default: the model's own)")
     parser.add_argument("--force", action="store_true", help="replace stems that are in DIR already")
     _device(parser)
 

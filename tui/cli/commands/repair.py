@@ -54,7 +54,8 @@ def _overs(overs: OversFigures) -> str:
         "clip": "clipped",
         None: "kept, since floating point holds them",
     }
-    return f"{overs.samples} beyond full scale (peak {level(overs.peak_dbfs, 'dBFS', digits=2)}): {treated[overs.treatment]}"
+    peak = level(overs.peak_dbfs, "dBFS", digits=2)
+    return f"{overs.samples} beyond full scale (peak {peak}): {treated[overs.treatment]}"
 
 
 def in_words(certificate: Certificate) -> str:
