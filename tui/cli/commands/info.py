@@ -5,7 +5,6 @@ from __future__ import annotations
 from argparse import Namespace
 
 from core.measure.inspect import inspect_file
-
 from tui.cli.terminal import drive, duration, emit, level, table
 
 
