@@ -25,7 +25,6 @@ from core.jobs.repair import Delivery, render_session
 from core.recombine.graph import Graph
 from core.recombine.render import render
 from core.session import files, presets
-from core.session.document import Session
 from core.strips.chain import build_strip
 
 RATE = 44_100
@@ -68,9 +67,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         song = make_song(folder, options.minutes)
-        session: Session = finish(sessions.new_session(song, stems_from=folder / "stems"))
+        session, taken_in = finish(sessions.new_session(song, stems_from=folder / "stems"))
         session = presets.find(options.preset).over(session)
-        session, stems = finish(sessions.stems_for(session))
+        session, stems = finish(sessions.stems_for(session, taken_in=taken_in))
         paths = sessions.stem_paths(stems)
         (folder / "s.toml").write_text(files.dumps(session))
         strip = session.strips[session.changed[0]]

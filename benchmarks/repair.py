@@ -95,9 +95,9 @@ def measure(excerpt: Path, model: str) -> dict[str, float]:
             soundfile.write(folder / "stems" / f"{stem}.wav", sound.T, rate, subtype="FLOAT")
         repaired = {}
         for way, stems_from in (("starter", None), ("true stems", folder / "stems")):
-            session = finish(sessions.new_session(folder / "muddy.wav", model=model, stems_from=stems_from))
+            session, taken_in = finish(sessions.new_session(folder / "muddy.wav", model=model, stems_from=stems_from))
             session = msgspec.structs.replace(session, strips={"bass": REPAIR})
-            session, stems = finish(sessions.stems_for(session))
+            session, stems = finish(sessions.stems_for(session, taken_in=taken_in))
             paths = sessions.stem_paths(stems)
             repaired[way] = sdr_db(clean, heard(session, paths))
             if way == "starter":

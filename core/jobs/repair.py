@@ -17,6 +17,7 @@ from core.handover.certificate import Certificate, as_json, as_markdown, certify
 from core.jobs import sessions
 from core.recombine.render import OversPolicy, render
 from core.separation.engine import check_device_name
+from core.separation.store import StemSet
 from core.session import files, history, presets
 from core.session.document import Session
 from core.session.toml import Origin
@@ -49,8 +50,10 @@ def repair(
     is saved beside the source; what lay there before stays in its history. Everything that can be refused is refused
     before the first minute of work. Raises UnbakeError.
     """
+    started = time.monotonic()
     check_device_name(device)
     preset = presets.find(preset_name)
+    stems: StemSet | None = None
     own_session = session_path is None
     session_path = session_path or sessions.place_beside(source)
     fmt, out = _destination(source, delivery, session_path, stems_from)
@@ -58,7 +61,8 @@ def repair(
         session = sessions.open_session(session_path)
         if not Path(session.source.path).samefile(source):
             raise UnbakeError(f"is a session of {session.source.path}, not of {source}", where=session_path)
-        other_stems = stems_from is not None and str(stems_from.absolute()) != session.separation.stems_from
+        same_stems = (session.separation.stems_from, session.separation.align)
+        other_stems = (stems_from is not None or align) and same_stems != (_absolute(stems_from), align)
         if other_stems or (model is not None and model != session.separation.model):
             raise UnbakeError(
                 f"the session has stems of {session.separation.model} already",
@@ -71,7 +75,9 @@ def repair(
         before = files.load(session_path) if session_path.exists() else None
         if before is None:
             sessions.check_new(session_path, source, force=delivery.force)
-        session = yield from sessions.new_session(source, model=model or "starter", stems_from=stems_from, align=align)
+        session, stems = yield from sessions.new_session(
+            source, model=model or "starter", stems_from=stems_from, align=align
+        )
         if before is not None and before.rights:
             session = msgspec.structs.replace(session, rights=before.rights)
         if before is not None and before.changed:
@@ -81,7 +87,9 @@ def repair(
             )
     session = preset.over(session)
     files.check_strips(session, Origin(preset.origin))
-    return (yield from _deliver(session, session_path, fmt, out, delivery, device, f"repair {preset.name}"))
+    session, stems = yield from sessions.stems_for(session, device=device, taken_in=stems)
+    edit = f"repair {preset.name}"
+    return (yield from _deliver(session, stems, session_path, edit, fmt, out, delivery, started))
 
 
 def render_session(
@@ -91,15 +99,20 @@ def render_session(
 
     Raises UnbakeError when the source is gone or changed, or a strip has no stem.
     """
+    started = time.monotonic()
     check_device_name(device)
-    session = sessions.open_session(session_path)
-    fmt, out = _destination(Path(session.source.path), delivery, session_path, stems_from)
-    if stems_from is not None:
-        other = yield from sessions.new_session(Path(session.source.path), stems_from=stems_from, align=align)
-        session = msgspec.structs.replace(session, separation=other.separation)
+    if align and stems_from is None:
+        raise UnbakeError("--align is about the stems of another tool", remedy="give --stems DIR too")
+    found = sessions.open_session(session_path)
+    fmt, out = _destination(Path(found.source.path), delivery, session_path, stems_from)
+    if stems_from is None:
+        session, stems = yield from sessions.stems_for(found, device=device)
+    else:
+        other, stems = yield from sessions.new_session(Path(found.source.path), stems_from=stems_from, align=align)
+        session = msgspec.structs.replace(found, separation=other.separation)
         files.check_strips(session, Origin(str(session_path)))
-        return (yield from _deliver(session, None, fmt, out, delivery, device, "render"))
-    return (yield from _deliver(session, session_path, fmt, out, delivery, device, "render"))
+    edit = "render" if stems_from is None and session != found else None
+    return (yield from _deliver(session, stems, session_path, edit, fmt, out, delivery, started))
 
 
 def _destination(
@@ -130,22 +143,29 @@ def _check_place(place: Path, source: Path, kept: dict[str, list[Path]], force: 
     check_output(place, [source], force)
 
 
+def _absolute(folder: Path | None) -> str | None:
+    return None if folder is None else str(folder.absolute())
+
+
 def _deliver(
     session: Session,
-    session_path: Path | None,
+    stems: StemSet | None,
+    session_path: Path,
+    edit: str | None,
     fmt: OutputFormat,
     out: Path,
     delivery: Delivery,
-    device: str,
-    what: str,
+    started: float,
 ) -> Operation[Certificate]:
-    started = time.monotonic()
-    session, stems = yield from sessions.stems_for(session, device=device)
+    """Renders, saves the session as `edit` (None: it is as it was), certifies, reports.
+
+    `started` is when the whole request began, on the monotonic clock.
+    """
     rendered = yield from render(
         session, sessions.stem_paths(stems), out, fmt, overs=delivery.overs, force=delivery.force
     )
-    if session_path is not None:
-        history.save(session_path, session, what)
+    if edit is not None:
+        history.save(session_path, session, edit)
     certificate = certify(
         session,
         rendered,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
 
-from core.atomic import check_output
+from core.atomic import check_output, same_file
 from core.audio.hashes import sha256_file
 from core.audio.probe import probe
 from core.errors import UnbakeError
@@ -28,7 +29,7 @@ def describe_source(path: Path) -> Source:
     """A file as a session names it. Raises UnbakeError for what is not readable audio."""
     info = probe(path)
     return Source(
-        path=str(path.absolute()),
+        path=os.path.normpath(path.absolute()),
         sha256=sha256_file(path),
         sample_rate=info.sample_rate,
         channels=info.channels,
@@ -40,16 +41,17 @@ def describe_source(path: Path) -> Source:
 
 def new_session(
     source: Path, *, model: str = "starter", stems_from: Path | None = None, align: bool = False
-) -> Operation[Session]:
-    """A session on `source` without an edit. Stems of another tool are taken into the store at once.
+) -> Operation[tuple[Session, StemSet | None]]:
+    """A session on `source` without an edit. Stems of another tool are taken into the store at once, and given too.
 
     Raises UnbakeError for an unreadable source, an unknown model, or stems that do not belong to the source.
     """
     if stems_from is None:
+        if align:
+            raise UnbakeError("--align is about the stems of another tool", remedy="give --stems-from DIR too")
         card = registry.find(model)
         separation = Separation(model=model, stems=card.stems, overlap=card.overlap)
-        return Session(source=describe_source(source), separation=separation)
-        yield
+        return Session(source=describe_source(source), separation=separation), None
     found = describe_source(source)
     stems = yield from _import(found, stems_from, align=align)
     separation = Separation(
@@ -59,7 +61,7 @@ def new_session(
         align=align,
         hashes=dict(stems.hashes),
     )
-    return Session(source=found, separation=separation)
+    return Session(source=found, separation=separation), stems
 
 
 def create(
@@ -79,7 +81,7 @@ def create(
         raise UnbakeError("--model and --stems-from exclude each other")
     path = path or place_beside(source)
     check_new(path, source, force=force)
-    session = yield from new_session(source, model=model or "starter", stems_from=stems_from, align=align)
+    session, _ = yield from new_session(source, model=model or "starter", stems_from=stems_from, align=align)
     history.save(path, session, f"new session on {source.name}")
     return path, session
 
@@ -91,7 +93,7 @@ def place_beside(source: Path) -> Path:
     Raises UnbakeError when what lies there is broken.
     """
     path = files.default_path(source)
-    if path.exists() and Path(files.load(path).source.path) != source.absolute():
+    if path.exists() and not same_file(Path(files.load(path).source.path), source):
         return path.with_name(source.name + files.SUFFIX)
     return path
 
@@ -146,16 +148,21 @@ def set_values(path: Path, assignments: list[str]) -> Session:
     return history.edit(path, change, "set " + " ".join(assignments))
 
 
-def stems_for(session: Session, *, device: str = "auto") -> Operation[tuple[Session, StemSet | None]]:
+def stems_for(
+    session: Session, *, device: str = "auto", taken_in: StemSet | None = None
+) -> Operation[tuple[Session, StemSet | None]]:
     """The stems a session's changes need, from the store or made now, and the session with their hashes pinned.
 
-    None when nothing is changed, since then no network needs to be heard. Stems that differ from the pinned ones are
-    announced in a Note, never silently used.
+    None when nothing is changed, since then no network needs to be heard. `taken_in` are stems that were taken into the
+    store for this session a moment ago. Stems that differ from the pinned ones are announced in a Note, never silently
+    used.
     """
     if not session.changed:
         return session, None
     separation = session.separation
-    if separation.stems_from is not None:
+    if taken_in is not None:
+        stems = taken_in
+    elif separation.stems_from is not None:
         stems = yield from _import(session.source, Path(separation.stems_from), align=separation.align)
     else:
         request = SeparationRequest(separation.model, separation.stems, separation.overlap, device)
@@ -188,4 +195,5 @@ def _import(source: Source, folder: Path, *, align: bool) -> Operation[StemSet]:
         found = estimate(a, b, sample_rate)
         return found.delay_samples, found.polarity
 
-    return (yield from import_stems(Path(source.path), folder, align=align, offset_of=offset_of))
+    operation = import_stems(Path(source.path), folder, align=align, offset_of=offset_of, source_sha256=source.sha256)
+    return (yield from operation)

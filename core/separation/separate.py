@@ -54,8 +54,7 @@ class SeparationRequest(msgspec.Struct, frozen=True):
     """What an engineer asks for.
 
     `stems` empty means all stems of the model; `overlap` is passes over the audio (1.25 to 16; None for what the
-    model's card says), `device` one of auto,
-    cpu, cuda, cuda:N.
+    model's card says), `device` one of auto, cpu, cuda, cuda:N.
     """
 
     model: str = "starter"

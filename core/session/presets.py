@@ -18,7 +18,7 @@ from msgspec import UNSET, Meta, UnsetType
 from core import places
 from core.errors import UnbakeError
 from core.session import files, toml
-from core.session.document import MasterProcessor, Session, Strip, StripProcessor
+from core.session.document import RESIDUAL, MasterProcessor, Session, Strip, StripProcessor
 from core.session.processors import Checked
 
 
@@ -62,7 +62,7 @@ class Preset(msgspec.Struct, frozen=True):
 
     def over(self, session: Session) -> Session:
         """The session with this preset laid over it. Raises UnbakeError when the session lacks a stem it names."""
-        available = (*session.separation.stems, "residual")
+        available = (*session.separation.stems, RESIDUAL)
         for stem in self.stems:
             if stem not in available:
                 raise UnbakeError(

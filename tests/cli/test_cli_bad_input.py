@@ -120,6 +120,7 @@ def test_nan_is_reported_by_info_and_refused_by_repair_and_separate(unbake, tmp_
         (["-o", "DIR/out.wav", "--stems-from", "DIR/empty"], "empty"),
         (["-o", "DIR/out.wav", "--stems-from", "DIR/missing"], "missing"),
         (["-o", "DIR/out.wav", "--stems-from", "DIR/stems", "--model", "starter"], "exclude each other"),
+        (["-o", "DIR/out.wav", "--align"], "--align is about the stems of another tool"),
     ],
 )
 def test_a_repair_that_can_not_be_is_refused_before_any_work(unbake, song: Path, words: list[str], said: str) -> None:
@@ -219,6 +220,12 @@ def test_force_never_replaces_what_the_engineer_needs(
     assert said in refused(unbake, folder, "repair", song, "--preset", "tame-drums", *words)
     session = folder / "song.unbake.toml"
     assert said in refused(unbake, folder, "render", session, *words)
+
+
+def test_align_without_stems_is_refused_by_render_too(unbake, song: Path) -> None:
+    session = song.with_name("song.unbake.toml")
+    unbake("session", "new", song, "--stems-from", song.parent / "stems")
+    assert "--align is about" in refused(unbake, song.parent, "render", session, "--align")
 
 
 def test_a_failed_edit_leaves_no_history_behind(unbake, song: Path) -> None:

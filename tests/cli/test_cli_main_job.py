@@ -156,6 +156,24 @@ def test_rights_stay_with_the_source_when_a_repair_starts_afresh(unbake, song: P
     assert unbake("session", "show", session, "--json").json["document"]["rights"] == {"owner": "me"}
 
 
+def test_a_source_named_in_another_way_is_the_same_source(unbake, song: Path) -> None:
+    stems = song.parent / "stems"
+    crooked = song.parent / "stems" / ".." / song.name
+    first = unbake("session", "new", crooked, "--stems-from", stems, "--json").json
+    assert first["document"]["source"]["path"] == str(song)
+    done = unbake("repair", crooked, "--preset", "tame-drums", "--stems-from", stems, "--json")
+    assert Path(done.json["session"]).name == "song.unbake.toml"
+
+
+def test_a_render_of_a_session_that_may_not_be_written_leaves_it_alone(unbake, song: Path, tmp_path: Path) -> None:
+    session = song.with_name("song.unbake.toml")
+    unbake("session", "new", song, "--stems-from", song.parent / "stems")
+    unbake("session", "set", session, "strips.bass.gain_db=-1")
+    before = {path: path.stat().st_mtime_ns for path in song.parent.iterdir()}
+    assert unbake("render", session, "-o", tmp_path / "out.wav").code == 0
+    assert {path: path.stat().st_mtime_ns for path in song.parent.iterdir()} == before
+
+
 def test_two_sources_of_one_name_have_sessions_of_their_own(unbake, song: Path) -> None:
     flac = song.with_suffix(".flac")
     soundfile.write(flac, *soundfile.read(song), subtype="PCM_24")
