@@ -19,7 +19,6 @@ from core.audio.bext import BextLoudness, with_loudness
 from core.audio.chunks import W64_GUID_TAIL, ChunkFile, read_chunks, read_content
 from core.audio.common_tags import Picture
 from core.audio.integrity import id3_bytes
-from core.audio.markers import UNMOVABLE, Move, move_cue, move_mark
 from core.audio.outputs import OutputFormat
 from core.audio.sniff import sniff
 from core.errors import UnbakeError, os_error
@@ -63,23 +62,6 @@ class Metadata(msgspec.Struct, frozen=True):
     text: dict[str, str] = {}
     pictures: tuple[Picture, ...] = ()
     left_out: tuple[str, ...] = ()
-
-    def moved(self, move: Move) -> Metadata:
-        """The metadata of a warped output: cue points and markers where `move` puts their frames.
-
-        What holds positions and can't be moved (loops, tempo, a cue sheet) is taken out and named in `left_out`.
-        """
-        movers = {b"cue ": move_cue, b"MARK": move_mark}
-        kept = []
-        lost = list(self.left_out)
-        for name, content in self.chunks:
-            if name in UNMOVABLE:
-                lost.append(f"chunk {name.decode('latin-1')!r}")
-            else:
-                kept.append((name, movers[name](content, move) if name in movers else content))
-        if self.cuesheet:
-            lost.append("cue sheet")
-        return msgspec.structs.replace(self, chunks=tuple(kept), cuesheet=b"", left_out=tuple(lost))
 
 
 def read_metadata(path: str | os.PathLike[str]) -> Metadata:

@@ -403,20 +403,3 @@ def test_metadata_that_does_not_fit_is_said(tmp_path, riff):
 def test_a_missing_file_is_said(tmp_path):
     with pytest.raises(UnbakeError, match=r"gone\.wav: no such file"):
         read_metadata(tmp_path / "gone.wav")
-
-
-def test_cue_points_follow_a_warp(tmp_path, tagged_wav, tagged_flac):
-    warped = read_metadata(tagged_wav).moved(lambda frame: frame * 2 + 1)
-    chunks = dict(warped.chunks)
-    assert struct.unpack("<III4sIII", chunks[b"cue "]) == (1, 7, 247, b"data", 0, 0, 247)
-    assert chunks[b"iXML"] == IXML
-    assert b"smpl" not in chunks
-    assert warped.left_out == ("chunk 'smpl'",)
-    marks = struct.pack(">H", 2) + struct.pack(">HI", 1, 100) + b"\x06Chorus\0" + struct.pack(">HI", 2, 5) + b"\x03End"
-    moved = dict(Metadata(kind="AIFF", chunks=((b"MARK", marks),)).moved(lambda frame: frame + 7).chunks)[b"MARK"]
-    assert struct.unpack_from(">HI", moved, 2) == (1, 107)
-    assert struct.unpack_from(">HI", moved, 16) == (2, 12)
-    assert moved[8:16] == marks[8:16]
-    flac = read_metadata(tagged_flac).moved(lambda frame: frame)
-    assert flac.cuesheet == b""
-    assert flac.left_out == ("cue sheet",)
