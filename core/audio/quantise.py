@@ -22,11 +22,6 @@ _UNIT_FRAMES = 4096
 _UNIFORM_STEP = 2.0**-32
 
 
-def is_integer(subtype: str) -> bool:
-    """Whether the sample format holds integers, so that the bus must be quantised."""
-    return integer_bits(subtype) is not None
-
-
 def bits_of(subtype: str) -> int:
     """Bits of one sample of an integer sample format, 8 to 32. ValueError for any other."""
     bits = integer_bits(subtype)

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from core.audio.formats import AudioInfo
-from core.audio.quantise import bits_of, is_integer
+from core.audio.formats import AudioInfo, integer_bits
 from core.audio.speakers import default_speakers
 from core.audio.write import open_writer, output_format
 
@@ -34,8 +33,9 @@ def samples() -> Callable[..., np.ndarray]:
 
     def make(subtype: str, channels: int, frames: int) -> np.ndarray:
         random = np.random.default_rng(channels * 1000 + frames)
-        if is_integer(subtype):
-            half = 2 ** (bits_of(subtype) - 1)
+        bits = integer_bits(subtype)
+        if bits is not None:
+            half = 2 ** (bits - 1)
             codes = random.integers(-half, half, (channels, frames)).astype(np.int32)
             codes[:, 0] = -half
             codes[:, -1] = half - 1
@@ -54,7 +54,7 @@ def write(info) -> Callable[..., Path]:
         channels, frames = content.shape
         fmt = output_format(info(sample_rate=sample_rate, channels=channels, frames=frames), path, subtype)
         with open_writer(path, fmt, frames=frames, force=False) as writer:
-            if is_integer(fmt.subtype):
+            if integer_bits(fmt.subtype) is not None:
                 writer.write_codes(content.astype(np.int32))
             else:
                 writer.write(content)

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
+from core.audio.formats import integer_bits
 from core.audio.quantise import (
     TpdfDither,
     bits_of,
     codes_to_float,
     count_overs,
     error_bound_dbfs,
-    is_integer,
     quantise,
 )
 from core.errors import UnbakeError
@@ -136,10 +136,7 @@ def test_the_error_bound_of_floating_point():
 
 
 def test_which_formats_hold_integers():
-    assert is_integer("PCM_U8")
-    assert is_integer("ALAC_24")
-    assert not is_integer("FLOAT")
-    assert not is_integer("AAC")
-    assert bits_of("ALAC_20") == 20
+    assert [bits_of(subtype) for subtype in ("PCM_U8", "PCM_S8", "PCM_24", "ALAC_20")] == [8, 8, 24, 20]
+    assert [integer_bits(subtype) for subtype in ("FLOAT", "DOUBLE", "AAC", "VORBIS")] == [None] * 4
     with pytest.raises(ValueError, match="VORBIS"):
         bits_of("VORBIS")

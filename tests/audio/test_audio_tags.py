@@ -16,8 +16,9 @@ from mutagen.wave import WAVE
 from wavinfo import WavInfoReader
 
 from core.audio.chunks import W64_GUID_TAIL, read_chunks, read_content
+from core.audio.formats import integer_bits
 from core.audio.probe import probe
-from core.audio.quantise import bits_of, is_integer, quantise
+from core.audio.quantise import quantise
 from core.audio.read import open_reader, read_all
 from core.audio.tags import BextLoudness, Metadata, append_chunks, apply_metadata, read_metadata
 from core.audio.write import open_writer, output_format
@@ -70,8 +71,9 @@ def repair(source, out, subtype=None, loudness: BextLoudness | None = LOUDNESS):
     fmt = output_format(found, out, subtype)
     with open_reader(source) as reader, open_writer(out, fmt, frames=found.frames, force=False) as writer:
         block = reader.read(found.frames)
-        if is_integer(fmt.subtype):
-            writer.write_codes(quantise(block, bits_of(fmt.subtype)))
+        bits = integer_bits(fmt.subtype)
+        if bits is not None:
+            writer.write_codes(quantise(block, bits))
         else:
             writer.write(block)
         writer.commit(read_metadata(source), loudness)
