@@ -120,20 +120,6 @@ def recipe_of(source_sha256: str, request: SeparationRequest, network: Network) 
     )
 
 
-def lookup(
-    source_sha256: str, request: SeparationRequest, *, network: Network | None = None, store: Store | None = None
-) -> StemSet | None:
-    """The stems of a request if they are in the store and whole, else None. Computes nothing.
-
-    Raises UnbakeError when the entry was made by a newer unbake.
-    """
-    recipe = recipe_of(source_sha256, request, network or registered(request.model))
-    try:
-        return (store or Store()).find(recipe)
-    except Unusable:
-        return None
-
-
 def separate(
     source: Path,
     request: SeparationRequest,
