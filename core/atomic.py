@@ -36,9 +36,9 @@ class PendingFile:
     def commit(self) -> None:
         """Gives the file its name, durably. UnbakeError when OUT appeared meanwhile and `force` is not set."""
         try:
-            _fsync(self.path)
+            sync(self.path)
             self._rename()
-            _fsync(self.target.parent)
+            sync(self.target.parent)
         except FileExistsError as error:
             raise exists_already(self.out) from error
         except OSError as error:
@@ -166,7 +166,8 @@ def same_file(one: Path, other: Path) -> bool:
         return os.path.realpath(one) == os.path.realpath(other)
 
 
-def _fsync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Returns when a file's content, or the names in a folder, are on the disk. OSError when they can't be."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

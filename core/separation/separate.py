@@ -29,9 +29,10 @@ from core.events import Note, Operation, Progress
 from core.separation import engine as engines
 from core.separation.assemble import RESIDUAL, assemble, file_tracks, work_tracks
 from core.separation.layout import groups_of
+from core.separation.lock import Lock
 from core.separation.plan import ChunkPlan, hop_of
 from core.separation.rates import Converter, converted_length
-from core.separation.store import ABOUT, About, Lock, Recipe, StemSet, Store, Unusable, new_entry
+from core.separation.store import ABOUT, About, Recipe, StemSet, Store, Unusable, new_entry
 from core.separation.work import State, Work, folder_bytes, read_extended
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import fcntl
 import hashlib
 import math
 import os
@@ -26,11 +25,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from core import places
-from core.atomic import size_in_words, write_bytes_atomically
+from core.atomic import size_in_words, sync, write_bytes_atomically
 from core.audio.hashes import sha256_file
 from core.errors import UnbakeError, os_error
 from core.separation import rates
 from core.separation.assemble import RESIDUAL, Assembled, StoredFile
+from core.separation.lock import Lock
 from core.separation.work import folder_bytes
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ class Store:
         write_bytes_atomically(folder / ENTRY, msgspec.json.format(msgspec.json.encode(entry), indent=2), force=True)
         try:
             folder.rename(target)
-            sync_folder(self.folder)
+            sync(self.folder)
         except OSError as error:
             raise os_error(error, target) from error
         return stem_set(target, entry, reused=False)
@@ -383,75 +383,6 @@ class About(msgspec.Struct, frozen=True):
 ABOUT = "about.json"
 
 
-class Lock:
-    """A lock that goes away with the process that holds it, however that ends (flock on a file of its own)."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.descriptor: int | None = None
-
-    def acquire(self) -> bool:
-        """Takes the lock if it is free; whether that worked."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            while True:
-                descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-                if not self._take(descriptor):
-                    return False
-                # Somebody may have removed the file between opening and locking it: then this lock guards nothing.
-                with contextlib.suppress(FileNotFoundError):
-                    if os.path.samestat(os.fstat(descriptor), self.path.stat()):
-                        break
-                os.close(descriptor)
-        except OSError as error:
-            raise os_error(error, self.path) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        self.descriptor = descriptor
-        return True
-
-    @staticmethod
-    def _take(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return False
-        except OSError:
-            os.close(descriptor)
-            raise
-        return True
-
-    def release(self) -> None:
-        """Gives the lock back; safe to call twice."""
-        if self.descriptor is not None:
-            os.close(self.descriptor)
-            self.descriptor = None
-
-    def is_held(self) -> bool:
-        """Whether somebody holds it now. Makes no file where there is none."""
-        if not self.path.exists():
-            return False
-        if not self.acquire():
-            return True
-        self.release()
-        return False
-
-    def holder(self) -> str:
-        """The process that holds it, in words."""
-        try:
-            number = self.path.read_text()
-        except OSError:
-            number = ""
-        return f"process {number}" if number.isdigit() else "another process"
-
-    def __enter__(self) -> Lock:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
-
-
 def stem_set(folder: Path, entry: Entry, *, reused: bool) -> StemSet:
     """What an entry in a folder is to those who use it."""
     return StemSet(
@@ -532,12 +463,3 @@ def days_unused(folder: Path) -> float:
     now = datetime.datetime.now(datetime.UTC).timestamp()
     times = [folder.stat().st_mtime, *(file.stat().st_mtime for file in folder.iterdir())]
     return max(0.0, (now - max(times)) / SECONDS_PER_DAY)
-
-
-def sync_folder(folder: Path) -> None:
-    """Returns when the names in a folder are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

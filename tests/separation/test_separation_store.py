@@ -10,8 +10,9 @@ from separation_stand_ins import Split, network_of, noise, write_wav
 from core.errors import UnbakeError
 from core.events import Note, finish
 from core.separation import store as store_module
+from core.separation.lock import Lock
 from core.separation.separate import SeparationRequest, separate
-from core.separation.store import FORMAT, Entry, Lock, Recipe, StemSet, Store
+from core.separation.store import FORMAT, Entry, Recipe, StemSet, Store
 
 REQUEST = SeparationRequest(model="fake", device="cpu")
 NETWORK = network_of(Split([0.6, 0.4]))
