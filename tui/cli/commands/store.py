@@ -6,8 +6,9 @@ from argparse import Namespace
 
 import msgspec
 
+from core.atomic import size_in_words
 from core.separation.store import Listed, Store
-from tui.cli.terminal import emit, size, table
+from tui.cli.terminal import emit, table
 
 
 def listing(options: Namespace) -> int:
@@ -21,7 +22,7 @@ def listing(options: Namespace) -> int:
         "bytes": total,
         "entries": [msgspec.to_builtins(line) for line in lines],
     }
-    text = f"{store.folder}: {size(total)}"
+    text = f"{store.folder}: {size_in_words(total)}"
     emit(options, value, "\n".join([text, table([_row(line) for line in lines])]) if lines else f"{text}, empty")
     return 0
 
@@ -39,7 +40,7 @@ def prune(options: Namespace) -> int:
     }
     rows = [_row(line) for line in pruned.removed]
     text = [table(rows)] if rows else []
-    text.append(f"removed {len(rows)} of the store's entries, {size(pruned.bytes_freed)}")
+    text.append(f"removed {len(rows)} of the store's entries, {size_in_words(pruned.bytes_freed)}")
     if pruned.kept_in_use:
         text.append(f"kept {len(pruned.kept_in_use)} that a separation is working on")
     emit(options, value, "\n".join(text))
@@ -48,4 +49,5 @@ def prune(options: Namespace) -> int:
 
 def _row(line: Listed) -> tuple[str, ...]:
     state = "in use" if line.in_use else line.kind
-    return (line.id, state, size(line.bytes), f"{line.days:.1f} days", line.model, ", ".join(line.stems), line.source)
+    stems, days = ", ".join(line.stems), f"{line.days:.1f} days"
+    return (line.id, state, size_in_words(line.bytes), days, line.model, stems, line.source)
