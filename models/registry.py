@@ -20,30 +20,13 @@ from msgspec import Meta
 from core import places
 from core.errors import UnbakeError, os_error
 from models import weights as weight_files
+from models.weights import Weights
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
     from pathlib import Path
 
     from torch import nn
-
-
-class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One file of weights, pinned by size and hash.
-
-    `url` is where it comes from: `https://...`, `package:NAME/path` for a file that an installed Python package
-    carries, or `file:/path`. `sha256` is in lower-case hex, `bytes` the exact size, `format` one of
-    `models.weights.FORMATS`.
-    """
-
-    url: Annotated[str, Meta(pattern=r"^(https://|package:|file:).")]
-    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
-    bytes: Annotated[int, Meta(gt=0)]
-    format: str
-
-    def path(self) -> Path:
-        """Where the file is on this machine, or would be once fetched."""
-        return weight_files.locate(self.url, self.sha256)
 
 
 class Score(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

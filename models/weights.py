@@ -12,7 +12,10 @@ import io
 import pickle
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NoReturn
+
+import msgspec
+from msgspec import Meta
 
 from core import places
 from core.errors import UnbakeError, os_error
@@ -20,10 +23,25 @@ from core.errors import UnbakeError, os_error
 if TYPE_CHECKING:
     import numpy as np
 
-    from models.registry import Weights
-
 Tensors = dict[str, "np.ndarray"]
 """Arrays of one file of weights by their names."""
+
+
+class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file of weights, pinned by size and hash.
+
+    `url` is where it comes from: `https://...`, `package:NAME/path` for a file that an installed Python package
+    carries, or `file:/path`. `sha256` is in lower-case hex, `bytes` the exact size, `format` one of `FORMATS`.
+    """
+
+    url: Annotated[str, Meta(pattern=r"^(https://|package:|file:).")]
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+    bytes: Annotated[int, Meta(gt=0)]
+    format: str
+
+    def path(self) -> Path:
+        """Where the file is on this machine, or would be once fetched."""
+        return locate(self.url, self.sha256)
 
 
 def locate(url: str, sha256: str) -> Path:
@@ -48,7 +66,7 @@ def locate(url: str, sha256: str) -> Path:
 
 def read(weights: Weights, *, remedy: str | None = None) -> Tensors:
     """The arrays of a file of weights, after its size and SHA-256 were found to be those of the card."""
-    path = locate(weights.url, weights.sha256)
+    path = weights.path()
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:

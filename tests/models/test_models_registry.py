@@ -49,7 +49,7 @@ def write_card(home: Path, text: str = CARD) -> Path:
     return path
 
 
-def packed(content: object, path: Path) -> registry.Weights:
+def packed(content: object, path: Path) -> weights.Weights:
     """Writes a file of weights as torch.save lays it out, and pins it."""
     raw = content if isinstance(content, bytes) else pickle.dumps(content, protocol=2)
     with zipfile.ZipFile(path, "w") as archive:
@@ -57,7 +57,7 @@ def packed(content: object, path: Path) -> registry.Weights:
         archive.writestr("net/version", "3\n")
     data = path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
-    return registry.Weights(url=f"file:{path}", sha256=digest, bytes=len(data), format="numpy-pickle")
+    return weights.Weights(url=f"file:{path}", sha256=digest, bytes=len(data), format="numpy-pickle")
 
 
 def test_listing_models_imports_no_numerics():
