@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,15 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip("no real audio here (set UNBAKE_TEST_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def stem_file() -> Path:
+    """A real file with a mix, four stems and a stem manifest (Native Instruments), which stempeg ships."""
+    spec = importlib.util.find_spec("stempeg")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    return next((Path(spec.submodule_search_locations[0]) / "data").glob("*.stem.mp4"))
 
 
 @pytest.fixture

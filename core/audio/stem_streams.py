@@ -1,4 +1,4 @@
-"""The names of the streams in a file that carries a mix and its stems (.stem.mp4)."""
+"""The names of the streams in a file that carries several, such as a mix and its stems (.stem.mp4)."""
 
 from __future__ import annotations
 
@@ -13,34 +13,41 @@ from core.errors import UnbakeError, os_error
 _MIXTURE = "mixture"
 _MUSDB = (_MIXTURE, "drums", "bass", "other", "vocals")
 _CONTAINER_BOXES = (b"moov", b"udta")
+_MOST_BYTES = 1 << 20  # of a manifest, whatever a damaged box says of its size
 
 
 def stem_streams(path: str | os.PathLike[str]) -> list[tuple[int, str]]:
-    """The audio streams of a file as (index, name), the mix first.
+    """The audio streams of a file as (index, name), the one that `open_reader` opens by itself first.
 
-    Names are those of the stem manifest (`moov/udta/stem`) as it spells them; without one, a file of five streams is
-    taken as MUSDB orders them, and any other gets numbers. UnbakeError when the file can't be read.
+    With a stem manifest (`moov/udta/stem`) that is the mix, then the stems as it spells them; without one, five streams
+    of an MP4 are taken as MUSDB orders them, and all others have their titles or numbers. UnbakeError when the file or
+    its manifest can't be read.
     """
     path = Path(path)
     try:
         kind = sniff(path)
         if kind not in ("MP4", "MATROSKA"):
-            return [(0, _MIXTURE)]
-        count = _count(path, kind)
+            return [(0, _numbered(0))]
+        titles = _titles(path, kind)
         manifest = _manifest(path) if kind == "MP4" else None
     except OSError as error:
         raise os_error(error, path) from error
     names = _manifest_names(manifest, path) if manifest else []
-    if len(names) == count - 1:
+    if len(names) == len(titles) - 1:
         return list(enumerate([_MIXTURE, *names]))
-    if count == len(_MUSDB):
+    if kind == "MP4" and len(titles) == len(_MUSDB):
         return list(enumerate(_MUSDB))
-    return [(index, _MIXTURE if index == 0 else f"stem {index}") for index in range(count)]
+    return [(index, title or _numbered(index)) for index, title in enumerate(titles)]
 
 
-def _count(path: Path, kind: str) -> int:
+def _numbered(index: int) -> str:
+    return f"stream {index + 1}"
+
+
+def _titles(path: Path, kind: str) -> list[str]:
+    """What each audio stream calls itself, "" where it doesn't."""
     with open_file(path, kind) as container:
-        return len(container.streams.audio)
+        return [stream.metadata.get("title", "") for stream in container.streams.audio]
 
 
 def _manifest(path: Path) -> bytes | None:
@@ -58,7 +65,7 @@ def _manifest(path: Path) -> bytes | None:
                 return None
             if name == b"stem":
                 file.seek(begin + skip)
-                return file.read(size - skip)
+                return file.read(min(size - skip, _MOST_BYTES))
             if name in _CONTAINER_BOXES:
                 begin, end = begin + skip, min(end, begin + size)
             else:

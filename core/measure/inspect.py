@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 import numpy as np
 
-from core.audio.read import open_reader, read_blocks
+from core.audio.read import open_reader, read_blocks, stem_streams
 from core.audio.samples import find_bad, place
+from core.errors import UnbakeError
 from core.events import Note, Operation, Progress
 from core.measure.levels import to_dbfs
 from core.measure.loudness import LoudnessMeter
@@ -40,7 +41,7 @@ GRID_BITS: Final = 32
 class Fault(msgspec.Struct, frozen=True):
     """One finding. `kind` is for programs, `detail` a clause with figures for people.
 
-    Kinds: nan, inf, clipping, true_peak_over, dc, silence, polarity, dual_mono, short, bit_depth.
+    Kinds: nan, inf, clipping, true_peak_over, dc, silence, polarity, dual_mono, short, bit_depth, streams.
     """
 
     kind: str
@@ -51,7 +52,8 @@ class Fault(msgspec.Struct, frozen=True):
 class FileReport(msgspec.Struct, frozen=True, kw_only=True):
     """What `unbake info --json` prints. Levels are None for silence, loudness also where the file is too short for it.
 
-    `correlation` is that of left and right, -1 to 1, None for mono and where either is silent.
+    `streams` names the audio streams of a file that carries several, of which the first is measured; empty for an
+    ordinary file. `correlation` is that of left and right, -1 to 1, None for mono and where either is silent.
     """
 
     schema: int = 1
@@ -62,6 +64,7 @@ class FileReport(msgspec.Struct, frozen=True, kw_only=True):
     channels: int
     frames: int
     seconds: float
+    streams: list[str]
     lufs_i: float | None
     lra_lu: float | None
     true_peak_dbtp: float | None
@@ -74,6 +77,7 @@ def inspect_file(path: Path) -> Operation[FileReport]:
     """Measures a file and looks for faults. Raises UnbakeError when it can't be read."""
     with open_reader(path) as reader:
         info = reader.info
+        streams, unnamed = _streams(path)
         meter = LoudnessMeter(info.sample_rate, info.speakers)
         bad, sums, steps, plateaus = _BadSamples(), _Sums(info), _Grid(), _Plateaus(info.channels)
         done = 0
@@ -97,6 +101,7 @@ def inspect_file(path: Path) -> Operation[FileReport]:
         *sums.image(),
         *_short(info),
         *steps.faults(info),
+        *unnamed,
     ]
     return FileReport(
         path=info.path,
@@ -106,6 +111,7 @@ def inspect_file(path: Path) -> Operation[FileReport]:
         channels=info.channels,
         frames=info.frames,
         seconds=info.seconds,
+        streams=streams,
         lufs_i=loudness.lufs_i,
         lra_lu=loudness.lra_lu,
         true_peak_dbtp=loudness.true_peak_dbtp,
@@ -113,6 +119,16 @@ def inspect_file(path: Path) -> Operation[FileReport]:
         correlation=sums.correlation,
         faults=faults,
     )
+
+
+def _streams(path: Path) -> tuple[list[str], list[Fault]]:
+    """The names of several streams, and what is wrong with them."""
+    try:
+        names = [name for _, name in stem_streams(path)]
+    except UnbakeError as error:
+        detail = f"the streams can't be named, since the file {error.what}; the first is measured"
+        return [], [Fault("streams", "warning", detail)]
+    return (names if len(names) > 1 else []), []
 
 
 def _over(true_peak_dbtp: float | None) -> list[Fault]:

@@ -71,3 +71,9 @@ def test_a_song_of_real_life(unbake, data: Path, tmp_path: Path) -> None:
     assert done.code == 0, done.err
     assert done.json["subtype"] == "FLOAT"
     assert done.json["certificate"]["untouched_residual_dbfs"] <= done.json["certificate"]["quantisation_dbfs"]
+
+
+def test_info_says_which_of_several_streams_it_measured(unbake, stem_file: Path, song: Path) -> None:
+    assert "streams      mixture (measured), Drums, Bass, Other, Vox\n" in unbake("info", stem_file).out
+    assert unbake("info", stem_file, "--json").json["streams"][1:] == ["Drums", "Bass", "Other", "Vox"]
+    assert "streams" not in unbake("info", song).out

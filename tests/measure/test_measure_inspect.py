@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import msgspec
 import numpy as np
 import pytest
@@ -40,6 +41,7 @@ def details(found: FileReport) -> dict[str, str]:
 def test_a_clean_file_has_no_faults(tmp_path: Path, subtype: str) -> None:
     found = report(tmp_path, music(), subtype)
     assert found.faults == []
+    assert found.streams == []
     assert (found.format, found.subtype, found.sample_rate, found.channels) == ("WAV", subtype, RATE, 2)
     assert (found.frames, found.seconds) == (3 * RATE, 3.0)
     assert found.sample_peak_dbfs == pytest.approx(-7.96, abs=0.01)
@@ -48,7 +50,8 @@ def test_a_clean_file_has_no_faults(tmp_path: Path, subtype: str) -> None:
 
 
 def test_the_json_is_the_contracts(tmp_path: Path) -> None:
-    keys = ["schema", "path", "format", "subtype", "sample_rate", "channels", "frames", "seconds", "lufs_i", "lra_lu"]
+    keys = ["schema", "path", "format", "subtype", "sample_rate", "channels", "frames", "seconds"]
+    keys += ["streams", "lufs_i", "lra_lu"]
     found = msgspec.json.decode(msgspec.json.encode(report(tmp_path, music() + 0.01)))
     assert list(found) == [*keys, "true_peak_dbtp", "sample_peak_dbfs", "correlation", "faults"]
     assert [list(fault) for fault in found["faults"]] == [["kind", "severity", "detail"]]
@@ -174,6 +177,41 @@ def test_six_channels(tmp_path: Path) -> None:
     assert found.channels == 6
     assert details(found) == {"silence": "digital silence throughout in channel 5 (Ls)"}
     assert found.correlation is not None
+
+
+def with_streams(path: Path, gains: dict[str, float]) -> Path:
+    """A file with an audio stream of music for each title, "" for none, the music at that gain."""
+    samples = music(0.5).astype(np.float32)
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("pcm_f32le", rate=RATE, layout="stereo") for _ in gains]
+        for stream, title in zip(streams, gains, strict=True):
+            stream.metadata["title"] = title
+        for stream, gain in zip(streams, gains.values(), strict=True):
+            interleaved = np.ascontiguousarray((samples * gain).T).reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(interleaved, format="flt", layout="stereo")
+            frame.sample_rate = RATE
+            container.mux([*stream.encode(frame), *stream.encode(None)])
+    return path
+
+
+def test_several_streams_are_named_and_the_first_is_measured(tmp_path: Path) -> None:
+    found = finish(inspect_file(with_streams(tmp_path / "x.mkv", {"": 1.0, "Bass": 0.5, "Vox": 0.1})))
+    assert found.streams == ["stream 1", "Bass", "Vox"]
+    assert found.frames == RATE // 2
+    assert found.sample_peak_dbfs == pytest.approx(-7.96, abs=0.01)
+    assert finish(inspect_file(with_streams(tmp_path / "one.mkv", {"Mix": 1.0}))).streams == []
+
+
+def test_a_stem_file_whose_manifest_is_damaged_is_measured_all_the_same(tmp_path: Path, stem_file: Path) -> None:
+    real = stem_file.read_bytes()
+    (tmp_path / "good.stem.mp4").write_bytes(real)
+    (tmp_path / "bad.stem.mp4").write_bytes(real.replace(b'{"mastering_dsp"', b'["mastering_dsp"'))
+    good, bad = (finish(inspect_file(tmp_path / f"{name}.stem.mp4")) for name in ("good", "bad"))
+    assert good.streams == ["mixture", "Drums", "Bass", "Other", "Vox"]
+    assert bad.streams == []
+    assert "stem manifest that can't be read; the first is measured" in details(bad)["streams"]
+    assert bad.lufs_i == good.lufs_i
+    assert "streams" not in details(good)
 
 
 def test_real_masters_are_not_called_clipped(data: Path) -> None:

@@ -19,6 +19,9 @@ def run(options: Namespace) -> int:
         ("peak", f"{level(report.true_peak_dbtp, 'dBTP')} true, {level(report.sample_peak_dbfs, 'dBFS')} sample"),
         ("correlation", "-" if report.correlation is None else f"{report.correlation:+.3f}"),
     ]
+    if report.streams:
+        first, *others = report.streams
+        rows.insert(3, ("streams", ", ".join([f"{first} (measured)", *others])))
     rows += [(fault.severity, f"{fault.kind}: {fault.detail}") for fault in report.faults]
     emit(options, report, table(rows))
     return 0
