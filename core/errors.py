@@ -43,3 +43,14 @@ def os_error(error: OSError, where: str | os.PathLike[str]) -> UnbakeError:
         if isinstance(error, kind):
             return UnbakeError(words, where=where)
     return UnbakeError((error.strerror or str(error)).lower(), where=where)
+
+
+def refusal(error: BaseException) -> UnbakeError | None:
+    """What a person is told when an exception ends what they asked for; None when it is a defect of unbake."""
+    if isinstance(error, UnbakeError):
+        return error
+    if isinstance(error, OSError):
+        return os_error(error, error.filename or "this machine")
+    if isinstance(error, MemoryError):
+        return UnbakeError("out of memory", remedy="close other programs, or give --device cpu")
+    return None

@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from core.errors import UnbakeError, os_error
+from core.errors import refusal
 
 EXIT_REFUSED = 2
 EXIT_INTERRUPTED = 130
@@ -33,21 +33,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("unbake: interrupted; asked again, a separation goes on where it was safe", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except UnbakeError as error:
-        return _refuse(error)
     except BrokenPipeError:
         # the reader of our output went away: leave quietly, as other tools do
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_REFUSED
-    except OSError as error:
-        return _refuse(os_error(error, error.filename or "this machine"))
-    except MemoryError:
-        return _refuse(UnbakeError("out of memory", remedy="close other programs, or give --device cpu"))
-
-
-def _refuse(error: UnbakeError) -> int:
-    print(f"unbake: error: {error.line()}", file=sys.stderr)
-    return EXIT_REFUSED
+    except Exception as error:
+        refused = refusal(error)
+        if refused is None:
+            raise
+        print(f"unbake: error: {refused.line()}", file=sys.stderr)
+        return EXIT_REFUSED
 
 
 if __name__ == "__main__":

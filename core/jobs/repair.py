@@ -99,20 +99,45 @@ def render_session(
 
     Raises UnbakeError when the source is gone or changed, or a strip has no stem.
     """
+    session = sessions.load(session_path)
+    _, certificate = yield from render_document(
+        session, session_path, delivery, stems_from=stems_from, align=align, device=device, edit="render"
+    )
+    return certificate
+
+
+def render_document(
+    session: Session,
+    session_path: Path,
+    delivery: Delivery,
+    *,
+    stems_from: Path | None = None,
+    align: bool = False,
+    device: str = "auto",
+    edit: str | None = None,
+) -> Operation[tuple[Session, Certificate]]:
+    """Renders a session as it is given, saved at `session_path` or not, and gives it with the hashes of its stems.
+
+    With `edit` it is saved under that name when the hashes are new; without, nothing but the output and the report is
+    written. `stems_from` uses other stems for this render, which is never saved. Raises UnbakeError when the source is
+    gone or changed, or a strip has no stem.
+    """
     started = time.monotonic()
     check_device_name(device)
     if align and stems_from is None:
         raise UnbakeError("--align is about the stems of another tool", remedy="give --stems DIR too")
-    found = sessions.open_session(session_path)
-    fmt, out = _destination(Path(found.source.path), delivery, session_path, stems_from)
+    sessions.check_source(session, session_path)
+    source = Path(session.source.path)
+    fmt, out = _destination(source, delivery, session_path, stems_from)
     if stems_from is None:
-        session, stems = yield from sessions.stems_for(found, device=device)
-    else:
-        other, stems = yield from sessions.new_session(Path(found.source.path), stems_from=stems_from, align=align)
-        session = msgspec.structs.replace(found, separation=other.separation)
         files.check_strips(session, Origin(str(session_path)))
-    edit = "render" if stems_from is None and session != found else None
-    return (yield from _deliver(session, stems, session_path, edit, fmt, out, delivery, started))
+        rendered, stems = yield from sessions.stems_for(session, device=device)
+    else:
+        other, stems = yield from sessions.new_session(source, stems_from=stems_from, align=align)
+        rendered = msgspec.structs.replace(session, separation=other.separation)
+        files.check_strips(rendered, Origin(str(session_path)))
+    edit = edit if stems_from is None and rendered != session else None
+    return rendered, (yield from _deliver(rendered, stems, session_path, edit, fmt, out, delivery, started))
 
 
 def _destination(

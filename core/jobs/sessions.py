@@ -109,21 +109,30 @@ def check_new(path: Path, source: Path, *, force: bool) -> None:
 
 def open_session(path: Path) -> Session:
     """A session from disk whose source is there and is the file it was made on. Raises UnbakeError otherwise."""
+    session = load(path)
+    check_source(session, path)
+    return session
+
+
+def load(path: Path) -> Session:
+    """A session from disk, whatever became of its source. Raises UnbakeError when there is none or it is broken."""
     if not path.exists():
         raise UnbakeError("no such file or folder", where=path, remedy="unbake session new FILE makes one")
-    session = files.load(path)
+    return files.load(path)
+
+
+def check_source(session: Session, path: Path | None = None) -> None:
+    """Refuses a session whose source is gone or is no longer the file it was made on. `path` is where it is saved."""
     source = Path(session.source.path)
     if not source.exists():
-        raise UnbakeError(
-            "the source of this session is gone", where=source, remedy=f"put it back, or set source.path in {path}"
-        )
+        remedy = f"put it back, or set source.path in {path or 'the session'}"
+        raise UnbakeError("the source of this session is gone", where=source, remedy=remedy)
     if sha256_file(source) != session.source.sha256:
         raise UnbakeError(
             "the source has changed since the session was made (its SHA-256 differs)",
             where=source,
             remedy="put the old file back, or start anew with unbake session new",
         )
-    return session
 
 
 def set_values(path: Path, assignments: list[str]) -> Session:
@@ -151,14 +160,23 @@ def set_values(path: Path, assignments: list[str]) -> Session:
 def stems_for(
     session: Session, *, device: str = "auto", taken_in: StemSet | None = None
 ) -> Operation[tuple[Session, StemSet | None]]:
-    """The stems a session's changes need, from the store or made now, and the session with their hashes pinned.
+    """The stems a session's changes need and the session with their hashes pinned, as `make_stems` gives them.
 
-    None when nothing is changed, since then no network needs to be heard. `taken_in` are stems that were taken into the
-    store for this session a moment ago. Stems that differ from the pinned ones are announced in a Note, never silently
-    used.
+    None when nothing is changed, since then no network needs to be heard.
     """
     if not session.changed:
         return session, None
+    return (yield from make_stems(session, device=device, taken_in=taken_in))
+
+
+def make_stems(
+    session: Session, *, device: str = "auto", taken_in: StemSet | None = None
+) -> Operation[tuple[Session, StemSet]]:
+    """The stems of a session, from the store or made now, and the session with their hashes pinned.
+
+    `taken_in` are stems that were taken into the store for this session a moment ago. The caller vouches for the source
+    (`check_source`). Stems that differ from the pinned ones are announced in a Note, never silently used.
+    """
     separation = session.separation
     if taken_in is not None:
         stems = taken_in

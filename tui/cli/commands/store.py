@@ -4,46 +4,30 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-import msgspec
-
 from core.atomic import size_in_words
-from core.separation.store import Listed, Store
+from core.jobs import store
+from core.separation.store import Listed
 from tui.cli.terminal import emit, table
 
 
 def listing(options: Namespace) -> int:
     """What the store holds."""
-    store = Store()
-    lines = store.listing()
-    total = sum(line.bytes for line in lines)
-    value = {
-        "schema": 1,
-        "folder": str(store.folder),
-        "bytes": total,
-        "entries": [msgspec.to_builtins(line) for line in lines],
-    }
-    text = f"{store.folder}: {size_in_words(total)}"
-    emit(options, value, "\n".join([text, table([_row(line) for line in lines])]) if lines else f"{text}, empty")
+    found = store.listing()
+    text = f"{found.folder}: {size_in_words(found.bytes)}"
+    rows = [_row(line) for line in found.entries]
+    emit(options, found, "\n".join([text, table(rows)]) if rows else f"{text}, empty")
     return 0
 
 
 def prune(options: Namespace) -> int:
     """Makes room."""
-    keep = None if options.keep is None else int(options.keep * 1e9)
-    ids = options.ids or None
-    pruned = Store().prune(keep_bytes=keep, older_than_days=options.older_than, all=options.all, ids=ids)
-    value = {
-        "schema": 1,
-        "bytes_freed": pruned.bytes_freed,
-        "removed": [msgspec.to_builtins(line) for line in pruned.removed],
-        "kept_in_use": [msgspec.to_builtins(line) for line in pruned.kept_in_use],
-    }
-    rows = [_row(line) for line in pruned.removed]
+    found = store.prune(options.ids, older_than_days=options.older_than, keep_gb=options.keep, all=options.all)
+    rows = [_row(line) for line in found.removed]
     text = [table(rows)] if rows else []
-    text.append(f"removed {len(rows)} of the store's entries, {size_in_words(pruned.bytes_freed)}")
-    if pruned.kept_in_use:
-        text.append(f"kept {len(pruned.kept_in_use)} that a separation is working on")
-    emit(options, value, "\n".join(text))
+    text.append(f"removed {len(rows)} of the store's entries, {size_in_words(found.bytes_freed)}")
+    if found.kept_in_use:
+        text.append(f"kept {len(found.kept_in_use)} that a separation is working on")
+    emit(options, found, "\n".join(text))
     return 0
 
 
