@@ -43,7 +43,7 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `stems` is the order of the network's outputs, `sample_rate` in Hz, `chunk` the frames of one network call (at that
     rate), `overlap` how many passes over the audio serve it best, `about` one or two sentences for the person who
-    chooses, `config` the network's own parameters.
+    chooses, `caution` what whoever uses its stems must know ("" for nothing), `config` the network's own parameters.
     """
 
     name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
@@ -58,6 +58,7 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weights: tuple[Weights, ...] = ()
     config: dict[str, Any] = {}
     scores: tuple[Score, ...] = ()
+    caution: str = ""
 
 
 class Architecture(msgspec.Struct, frozen=True):

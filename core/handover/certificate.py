@@ -16,6 +16,7 @@ from core.measure.loudness import Loudness
 from core.recombine.render import OversPolicy, Rendered
 from core.session import files, words
 from core.session.document import Session
+from models import registry
 
 SCHEMA = 1
 
@@ -55,12 +56,16 @@ class ProofFigures(msgspec.Struct, frozen=True):
 
 
 class Certificate(msgspec.Struct, frozen=True):
-    """Everything a render has to say for itself. The first fields are what `--json` prints."""
+    """Everything a render has to say for itself. The first fields are what `--json` prints.
+
+    `model_caution` is what the model's card warns of; None where it warns of nothing, or no stem of its was used.
+    """
 
     output: str
     source: str
     session: str | None
     model: str
+    model_caution: str | None
     stems: tuple[str, ...]
     changed: tuple[str, ...]
     container: str
@@ -105,6 +110,7 @@ def certify(
         source=session.source.path,
         session=None if session_path is None else str(session_path.absolute()),
         model=session.separation.model,
+        model_caution=_caution(session),
         stems=session.separation.stems,
         changed=session.changed,
         container=rendered.fmt.container,
@@ -162,6 +168,7 @@ def as_markdown(report: Report) -> str:
         "",
         f"Stems by {render.model}: {', '.join(render.stems) or 'none needed'}.",
         "",
+        *([f"Caution: {render.model_caution}.", ""] if render.model_caution else []),
         "## Proof",
         "",
         "| figure | dBFS |",
@@ -192,6 +199,14 @@ def as_markdown(report: Report) -> str:
     if report.rights:
         lines += ["", "## Rights", "", *(f"- {key}: {value}" for key, value in report.rights.items())]
     return "\n".join(lines) + "\n"
+
+
+def _caution(session: Session) -> str | None:
+    """What the card of the model says of the stems that were used, if any were and it is still known."""
+    if not session.changed or session.separation.stems_from is not None:
+        return None
+    card = registry.cards().get(session.separation.model)
+    return (card.caution or None) if card else None
 
 
 def _figures(loudness: Loudness) -> LoudnessFigures:

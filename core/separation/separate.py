@@ -69,7 +69,7 @@ class Network(msgspec.Struct, frozen=True):
 
     `stems` is the order of its outputs, `sample_rate` in Hz, `chunk` in frames at that rate, `overlap` in passes;
     `version` changes with every change of the samples it gives. `load(device)` gives the module: float32
-    [batch, 2, chunk] to float32 [batch, stems, 2, chunk].
+    [batch, 2, chunk] to float32 [batch, stems, 2, chunk]. `caution` is what whoever uses its stems must know.
     """
 
     name: str
@@ -79,6 +79,7 @@ class Network(msgspec.Struct, frozen=True):
     version: str
     load: Callable[[str], nn.Module]
     overlap: float = 2.0
+    caution: str = ""
 
 
 def registered(name: str) -> Network:
@@ -95,6 +96,7 @@ def registered(name: str) -> Network:
         version=version,
         load=lambda device: registry.load(card, device),
         overlap=card.overlap,
+        caution=card.caution,
     )
 
 
@@ -132,10 +134,11 @@ def separate(
     """The stems of a file, out of the store or made now.
 
     `source_sha256` saves hashing the file when the caller vouches for it; `network`, when given, stands for the model
-    of that name. Yields notes, and Progress of "reading", "separating STEMS" (chunks of all channel groups, with the
-    seconds of audio), "writing stems" and "checking stems". Closing it keeps what was computed in the store, to be
-    taken up by the next call. Raises UnbakeError for an unknown model, stem or device, an overlap out of range, a
-    source that holds samples that are no numbers or changes meanwhile, a store without room, and a network that fails.
+    of that name. Yields notes (first of them the model's caution), and Progress of "reading", "separating STEMS"
+    (chunks of all channel groups, with the seconds of audio), "writing stems" and "checking stems". Closing it keeps
+    what was computed in the store, to be taken up by the next call. Raises UnbakeError for an unknown model, stem or
+    device, an overlap out of range, a source that holds samples that are no numbers or changes meanwhile, a store
+    without room, and a network that fails.
     """
     engines.check_device_name(request.device)
     network = network or registered(request.model)
@@ -143,6 +146,8 @@ def separate(
     store = store or Store()
     before = fingerprint(source)
     info = probe(source)
+    if network.caution:
+        yield Note(f"stems by {network.name}: {network.caution}")
     if source_sha256 is None:
         yield Progress("reading", 0, info.frames, info.seconds)
         source_sha256 = sha256_file(source)

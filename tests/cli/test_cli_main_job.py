@@ -300,6 +300,31 @@ def test_the_report_carries_rights_hashes_and_figures(unbake, song: Path, tmp_pa
     assert "owner: Änne" in (tmp_path / "r.md").read_text()
 
 
+def test_whoever_uses_the_starter_is_told_what_it_is(unbake, make_song, tmp_path: Path) -> None:
+    song = make_song(tmp_path / "m", frames=20_000)
+    caution = "drums, bass and other come from filters, not from a trained network"
+    shown = unbake("models", "show", "starter", "--json").json["caution"]
+    assert caution in shown
+    assert shown in unbake("models", "show", "starter").out
+    for report, words in (("r.json", ["--json"]), ("r.md", ["--json", "--force"])):
+        done = unbake("repair", song, "--preset", "muddy-low-end", "--report", tmp_path / report, *words)
+        assert done.err.count(caution) == 1
+        assert done.json["model_caution"] == shown
+    assert json.loads((tmp_path / "r.json").read_text())["render"]["model_caution"] == shown
+    assert f"Caution: {shown}." in (tmp_path / "r.md").read_text()
+    assert unbake("separate", song, "-o", tmp_path / "stems").err.count(caution) == 1
+
+
+@pytest.mark.parametrize("words", [["untouched"], ["muddy-low-end", "--stems-from", "STEMS"]])
+def test_nothing_is_said_of_a_model_that_was_not_used(unbake, song: Path, tmp_path: Path, words: list[str]) -> None:
+    stems = str(song.parent / "stems")
+    words = [word.replace("STEMS", stems) for word in words]
+    done = unbake("repair", song, "--preset", *words, "--report", tmp_path / "r.md", "--json")
+    assert done.json["model_caution"] is None
+    assert "filters" not in done.err
+    assert "Caution" not in (tmp_path / "r.md").read_text()
+
+
 def test_a_lossy_source_becomes_32_bit_float_of_what_was_decoded(unbake, tmp_path: Path) -> None:
     sound = np.random.default_rng(2).standard_normal((44_100, 2)) * 0.1
     soundfile.write(tmp_path / "song.ogg", sound, 44_100, format="OGG", subtype="VORBIS")

@@ -78,6 +78,8 @@ def test_built_in_cards_pin_weights_and_say_what_they_are():
         assert all(item.path().is_file() for item in card.weights)
     assert registry.find("starter").stems == ("vocals", "drums", "bass", "other")
     assert "starting point" in registry.find("starter").about
+    assert "filters, not from a trained network" in registry.find("starter").caution
+    assert registry.find("spleeter-2stems").caution == ""
 
 
 def test_unknown_model_suggests_near_names(home):

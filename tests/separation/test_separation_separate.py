@@ -312,3 +312,13 @@ def test_notes_are_only_for_what_is_worth_knowing(tmp_path: Path, store: Store):
     source = write_wav(tmp_path / "mix.wav", noise(2, 5000))
     events = list(separate(source, REQUEST, network=network_of(Split([0.5, 0.5])), store=store))
     assert not [event for event in events if isinstance(event, Note)]
+
+
+def test_the_caution_of_a_model_is_said_once_whether_its_stems_are_made_or_found(tmp_path: Path, store: Store):
+    source = write_wav(tmp_path / "mix.wav", noise(2, 10_000))
+    network = msgspec.structs.replace(network_of(Split([0.75, 0.2])), caution="only a stand-in")
+    for _ in range(2):
+        notes = [
+            event.text for event in separate(source, REQUEST, network=network, store=store) if isinstance(event, Note)
+        ]
+        assert notes == ["stems by fake: only a stand-in"]

@@ -48,6 +48,8 @@ def show(options: Namespace) -> int:
         ("licence", card.licence),
         ("source", card.source),
     ]
+    if card.caution:
+        rows.append(("caution", card.caution))
     rows += [
         ("score", f"{score.metric} {_values(score.values)} on {score.test_set} ({score.source})")
         for score in card.scores
