@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from core.events import Event, Operation
+    from core.separation.store import StemSet
+
 CHUNK = 4096
+NULL_LIMIT = 10 ** (-140 / 20)
+"""How far stems and residual may be off their source, linear."""
 
 
 class Split(nn.Module):
@@ -86,3 +91,21 @@ def read_wav(path: str | Path) -> NDArray[np.float64]:
 
 def db(ratio: float) -> float:
     return 20.0 * float(np.log10(max(ratio, 1e-300)))
+
+
+def collect(operation: Operation[StemSet]) -> tuple[StemSet, list[Event]]:
+    """What an operation gives, and all that it says on the way."""
+    events: list[Event] = []
+    while True:
+        try:
+            events.append(next(operation))
+        except StopIteration as stop:
+            return stop.value, events
+
+
+def null_peak(source: Path, result: StemSet) -> float:
+    """The largest difference between a source and the sum of its stems and residual, linear."""
+    total = read_wav(result.residual)
+    for path in result.stems.values():
+        total = total + read_wav(path)
+    return float(np.abs(read_wav(source) - total).max())

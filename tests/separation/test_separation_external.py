@@ -4,10 +4,10 @@ import msgspec
 import numpy as np
 import pytest
 import soundfile
-from separation_stand_ins import db, noise, read_wav, write_wav
+from separation_stand_ins import NULL_LIMIT, collect, db, noise, null_peak, read_wav, write_wav
 
 from core.errors import UnbakeError
-from core.events import Event, Note, finish
+from core.events import Note, Operation, finish
 from core.separation.external import EXCERPT_SECONDS, import_stems
 from core.separation.store import StemSet, Store
 
@@ -40,32 +40,22 @@ def by_correlation(a: np.ndarray, b: np.ndarray, rate: int) -> tuple[float, int]
     return float(at if at < a.shape[1] else at - size), 1 if cross[at] > 0 else -1
 
 
-def collect(operation) -> tuple[StemSet, list[str]]:
-    events: list[Event] = []
-    while True:
-        try:
-            events.append(next(operation))
-        except StopIteration as stop:
-            return stop.value, [event.text for event in events if isinstance(event, Note)]
-
-
-def null_peak(source: Path, result: StemSet) -> float:
-    total = read_wav(result.residual)
-    for path in result.stems.values():
-        total = total + read_wav(path)
-    return float(np.abs(read_wav(source) - total).max())
+def imported(operation: Operation[StemSet]) -> tuple[StemSet, list[str]]:
+    """The set, and the notes on the way."""
+    result, events = collect(operation)
+    return result, [event.text for event in events if isinstance(event, Note)]
 
 
 def test_stems_of_another_tool_null_with_a_residual_of_their_own(tmp_path: Path, source: Path, stems, store: Store):
     folder = folder_of(tmp_path, {"bass": stems["bass"], "Drums": stems["drums"]})
     soundfile.write(folder / "vocals.flac", stems["vocals"].T, RATE, subtype="PCM_24")
-    result, notes = collect(import_stems(source, folder, offset_of=by_correlation, store=store))
+    result, notes = imported(import_stems(source, folder, offset_of=by_correlation, store=store))
     assert list(result.stems) == ["bass", "drums", "vocals"]
     assert (result.model, result.frames, result.reused) == ("external", FRAMES, False)
     assert notes == []
     assert np.array_equal(read_wav(result.stems["vocals"]), read_wav(folder / "vocals.flac"))
-    assert null_peak(source, result) <= 10 ** (-140 / 20)
-    again, _ = collect(import_stems(source, folder, offset_of=by_correlation, store=store))
+    assert null_peak(source, result) <= NULL_LIMIT
+    again, _ = imported(import_stems(source, folder, offset_of=by_correlation, store=store))
     assert again == msgspec.structs.replace(result, reused=True)
     write_wav(folder / "bass.wav", stems["bass"] * 0.99)
     assert not finish(import_stems(source, folder, store=store)).reused
@@ -75,7 +65,7 @@ def test_the_mix_beside_its_stems_is_no_stem(tmp_path: Path, source: Path, stems
     folder = folder_of(tmp_path, stems)
     (folder / "mixture.wav").write_bytes(source.read_bytes())
     (folder / "Master.wav").hardlink_to(source)
-    result, notes = collect(import_stems(folder / "Master.wav", folder, store=store))
+    result, notes = imported(import_stems(folder / "Master.wav", folder, store=store))
     assert sorted(result.stems) == sorted(stems)
     assert notes == [f"{name}.wav is left out: it is the mix, not a part of it" for name in ("Master", "mixture")]
 
@@ -84,10 +74,10 @@ def test_a_residual_in_the_folder_is_computed_anew(tmp_path: Path, source: Path,
     folder = folder_of(tmp_path, {**stems, "residual": stems["bass"]})
     (folder / "notes.txt").write_text("not audio")
     (folder / "._bass.wav").write_bytes(b"not audio either")
-    result, notes = collect(import_stems(source, folder, store=store))
+    result, notes = imported(import_stems(source, folder, store=store))
     assert notes == ["residual.wav is left out: the residual is computed anew from the source"]
     assert "residual" not in result.stems
-    assert null_peak(source, result) <= 10 ** (-140 / 20)
+    assert null_peak(source, result) <= NULL_LIMIT
 
 
 @pytest.mark.parametrize("shift", [37, -37])
@@ -97,31 +87,31 @@ def test_an_offset_is_said_and_taken_out_only_when_asked(
 ):
     late = {name: polarity * np.roll(block, shift, axis=1) for name, block in stems.items()}
     folder = folder_of(tmp_path, late)
-    _, notes = collect(import_stems(source, folder, offset_of=by_correlation, store=store))
+    _, notes = imported(import_stems(source, folder, offset_of=by_correlation, store=store))
     word = "later" if shift > 0 else "earlier"
     assert f"the stems are 37.00 frames {word} than the source; --align takes it out" in notes
     assert any("opposite polarity" in text for text in notes) == (polarity < 0)
     assert any("don't add up" in text for text in notes)
 
-    moved, notes = collect(import_stems(source, folder, align=True, offset_of=by_correlation, store=store))
+    moved, notes = imported(import_stems(source, folder, align=True, offset_of=by_correlation, store=store))
     assert f"the stems are 37.00 frames {word} than the source: moved by 37 frames" in notes
     assert not any("don't add up" in text for text in notes)
     middle = slice(40, FRAMES - 40)
     got = read_wav(moved.stems["bass"])
     assert got.shape == (2, FRAMES)
     assert np.array_equal(got[:, middle], stems["bass"].astype(np.float32)[:, middle])
-    assert null_peak(source, moved) <= 10 ** (-140 / 20)
+    assert null_peak(source, moved) <= NULL_LIMIT
 
 
 def test_part_of_a_frame_is_said_and_left(tmp_path: Path, source: Path, stems, store: Store):
     folder = folder_of(tmp_path, {name: np.roll(block, 3, axis=1) for name, block in stems.items()})
-    result, notes = collect(import_stems(source, folder, align=True, offset_of=lambda *_: (3.3, 1), store=store))
+    result, notes = imported(import_stems(source, folder, align=True, offset_of=lambda *_: (3.3, 1), store=store))
     assert notes[0].startswith(
         "the stems are 3.30 frames later than the source: moved by 3 frames; +0.30 of a frame is"
     )
     assert np.array_equal(read_wav(result.stems["bass"])[:, :-3], stems["bass"].astype(np.float32)[:, :-3])
     folder = folder_of(tmp_path, stems)
-    _, notes = collect(import_stems(source, folder, align=True, offset_of=lambda *_: (0.02, 1), store=store))
+    _, notes = imported(import_stems(source, folder, align=True, offset_of=lambda *_: (0.02, 1), store=store))
     assert notes == []
 
 
@@ -149,10 +139,10 @@ def test_the_offset_is_measured_where_it_is_loudest(tmp_path: Path, store: Store
 
 def test_missing_stems_are_noticed(tmp_path: Path, source: Path, stems, store: Store):
     folder = folder_of(tmp_path, {"bass": stems["bass"]})
-    first, notes = collect(import_stems(source, folder, store=store))
+    first, notes = imported(import_stems(source, folder, store=store))
     assert len(notes) == 1
     assert "the stems don't add up to the source: what is left is -1.8 dB relative to it" in notes[0]
-    again, notes_again = collect(import_stems(source, folder, store=store))
+    again, notes_again = imported(import_stems(source, folder, store=store))
     assert again.reused
     assert notes_again == notes, "what is wrong with stems is said every time they are used"
     assert first.notes == tuple(notes)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from separation_stand_ins import CHUNK, Split, Wandering, network_of, noise, write_wav
+from separation_stand_ins import CHUNK, Split, Wandering, collect, network_of, noise, write_wav
 
 from core.errors import UnbakeError
-from core.events import Event, Note, Operation, Progress, finish
+from core.events import Note, Operation, Progress, finish
 from core.separation import separate as separation
 from core.separation import work as work_module
 from core.separation.plan import ChunkPlan
@@ -56,15 +56,6 @@ def run_until(operation: Operation[StemSet], stage: str, done: int) -> None:
             operation.close()
             return
     raise AssertionError(f"never came to {done} of {stage}")
-
-
-def collect(operation: Operation[StemSet]) -> tuple[StemSet, list[Event]]:
-    events: list[Event] = []
-    while True:
-        try:
-            events.append(next(operation))
-        except StopIteration as stop:
-            return stop.value, events
 
 
 def audio_of(result: StemSet) -> dict[str, bytes]:

@@ -7,7 +7,19 @@ import msgspec
 import numpy as np
 import pytest
 import soundfile
-from separation_stand_ins import CHUNK, Fading, Split, Wandering, db, network_of, noise, read_wav, write_wav
+from separation_stand_ins import (
+    CHUNK,
+    NULL_LIMIT,
+    Fading,
+    Split,
+    Wandering,
+    db,
+    network_of,
+    noise,
+    null_peak,
+    read_wav,
+    write_wav,
+)
 
 from core.errors import UnbakeError
 from core.events import Note, Progress, finish
@@ -17,16 +29,10 @@ from core.separation.separate import SeparationRequest, separate
 from core.separation.store import StemSet, Store
 
 REQUEST = SeparationRequest(model="fake", device="cpu")
-NULL_LIMIT = 10 ** (-140 / 20)
 
 
 def stems_of(result: StemSet) -> dict[str, np.ndarray]:
     return {name: read_wav(path) for name, path in result.stems.items()}
-
-
-def null_peak(source: Path, result: StemSet) -> float:
-    total = sum(stems_of(result).values()) + read_wav(result.residual)
-    return float(np.abs(read_wav(source) - total).max())
 
 
 @pytest.mark.parametrize("frames", [1, 2, CHUNK // 2 - 1, CHUNK // 2, CHUNK, round(3.7 * CHUNK), 200_001])
