@@ -174,7 +174,7 @@ class Engine:
         if not np.isfinite(audio).all():
             frame = begin + int(np.flatnonzero(~np.isfinite(audio).all(axis=(0, 1)))[0])
             what = f"the network gave values that are no numbers (chunk {frame // plan.hop}, its frame {frame})"
-            raise UnbakeError(what, where=self.name, remedy="check its weights: unbake models check")
+            raise UnbakeError(what, where=self.name, remedy="use another model")
         return Finished(begin, audio, chunks, self.batch)
 
     def _guard(self, work: Callable[[], Any]) -> Any:
