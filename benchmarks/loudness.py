@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import time
 from pathlib import Path
 
+from benchmarks import data_folder
 from core.audio.formats import BLOCK_FRAMES, Block
 from core.audio.read import open_reader, read_blocks
 from core.measure.loudness import LoudnessMeter
@@ -27,8 +27,8 @@ def measure(blocks: list[Block], rate: int, speakers: tuple[str, ...], *, true_p
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("UNBAKE_TEST_DATA", "../shared/data")))
-    sources = sorted(parser.parse_args().data.glob("masters/*.flac"))
+    parser.add_argument("--data", type=Path, help="folder with masters/ (default: UNBAKE_TEST_DATA, ../shared/data)")
+    sources = sorted(data_folder(parser.parse_args().data).glob("masters/*.flac"))
     if not sources:
         raise SystemExit("no masters there: give --data")
     importlib.import_module("scipy.signal")  # 1.5 s that are not what is measured

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import tempfile
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from benchmarks import data_folder
 from core.audio.formats import BLOCK_FRAMES
 from core.audio.read import open_reader, read_blocks
 from core.events import finish
@@ -55,8 +55,8 @@ def variants(source: Path, folder: Path) -> dict[str, Path]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("UNBAKE_TEST_DATA", "../shared/data")))
-    data = parser.parse_args().data
+    parser.add_argument("--data", type=Path, help="folder with masters/ (default: UNBAKE_TEST_DATA, ../shared/data)")
+    data = data_folder(parser.parse_args().data)
     files = ["masters/singularity_Awakening.flac", "multitracks/eif-lithium/mixture.flac"]
     sources = [data / name for name in files if (data / name).is_file()]
     if not sources:
