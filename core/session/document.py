@@ -11,11 +11,50 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from core.session.processors import Checked, Dither, Limiter, MasterProcessor, Processor, StripProcessor
+from core.session.processors import (
+    SHARE_STEPS,
+    Checked,
+    Dither,
+    FaderDb,
+    Limiter,
+    MasterProcessor,
+    Processor,
+    StripProcessor,
+)
 
 SCHEMA = 1
 RESIDUAL = "residual"
 """The strip of what no stem holds."""
+
+Balance = Annotated[
+    float,
+    Meta(
+        ge=-1.0,
+        le=1.0,
+        title="pan",
+        description="balance, 0 dB at the centre",
+        extra={**SHARE_STEPS, "named": {0.0: "centre"}, "sides": ("left", "right")},
+    ),
+]
+Polarity = Annotated[
+    Literal[1, -1],
+    Meta(
+        title="polarity",
+        description="inverted turns the stem upside down",
+        extra={"unit": "", "named": {1: "normal", -1: "inverted"}},
+    ),
+]
+Mode = Annotated[
+    Literal["replace", "parallel", "cancel"],
+    Meta(
+        title="mode",
+        description="replace repairs the stem, parallel adds it to the master, cancel takes it out",
+        extra={"unit": ""},
+    ),
+]
+Share = Annotated[
+    float, Meta(ge=0.0, le=4.0, title="blend", description="share added by a parallel strip", extra=SHARE_STEPS)
+]
 
 
 class Source(Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,11 +90,11 @@ class Strip(Checked, frozen=True):
     stem does to the master (the design's delta formula), `blend` how much of it a `parallel` strip adds.
     """
 
-    gain_db: Annotated[float, Meta(ge=-96.0, le=24.0, description="dB")] = 0.0
-    pan: Annotated[float, Meta(ge=-1.0, le=1.0, description="balance")] = 0.0
-    polarity: Literal[1, -1] = 1
-    mode: Literal["replace", "parallel", "cancel"] = "replace"
-    blend: Annotated[float, Meta(ge=0.0, le=4.0, description="share added by a parallel strip")] = 0.0
+    gain_db: FaderDb = 0.0
+    pan: Balance = 0.0
+    polarity: Polarity = 1
+    mode: Mode = "replace"
+    blend: Share = 0.0
     chain: tuple[StripProcessor, ...] = ()
 
     @property

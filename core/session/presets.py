@@ -10,26 +10,36 @@ from __future__ import annotations
 import difflib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, UnsetType
 
 from core import places
 from core.errors import UnbakeError
 from core.session import files, toml
-from core.session.document import RESIDUAL, MasterProcessor, Session, Strip, StripProcessor
-from core.session.processors import Checked
+from core.session.document import (
+    RESIDUAL,
+    Balance,
+    MasterProcessor,
+    Mode,
+    Polarity,
+    Session,
+    Share,
+    Strip,
+    StripProcessor,
+)
+from core.session.processors import Checked, FaderDb
 
 
 class StripPatch(Checked, frozen=True):
     """The fields of a strip that a preset sets."""
 
-    gain_db: Annotated[float, Meta(ge=-96.0, le=24.0)] | UnsetType = UNSET
-    pan: Annotated[float, Meta(ge=-1.0, le=1.0)] | UnsetType = UNSET
-    polarity: Literal[1, -1] | UnsetType = UNSET
-    mode: Literal["replace", "parallel", "cancel"] | UnsetType = UNSET
-    blend: Annotated[float, Meta(ge=0.0, le=4.0)] | UnsetType = UNSET
+    gain_db: FaderDb | UnsetType = UNSET
+    pan: Balance | UnsetType = UNSET
+    polarity: Polarity | UnsetType = UNSET
+    mode: Mode | UnsetType = UNSET
+    blend: Share | UnsetType = UNSET
     chain: tuple[StripProcessor, ...] | UnsetType = UNSET
 
 

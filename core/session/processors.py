@@ -1,7 +1,16 @@
 """Processors as data: small frozen values in engineers' units, one class for each `type` a session may name.
 
-What they do to sound lives in `core.strips` and `core.recombine`; here is only what can be written down, its range, and
-whether it changes anything.
+What they do to sound lives in `core.strips` and `core.recombine`; here is only what can be written down, its range,
+whether it changes anything, and how a person edits it.
+
+Every field carries a `Meta`: `title` and `description` (a short help) in words, and in `extra` what `parameters` reads:
+
+- `unit`: what is shown and may be typed; "%" for a share that is stored as 0 to 1, "" for a bare figure
+- `fine`, `coarse`: the steps, in the field's own unit, or in octaves where `scale` is "log" (otherwise "linear")
+- `decimals`: shown at the least on a log scale; a linear one has those of its fine step
+- `start`: what a new one gets, for a field without a default
+- `bare`: said without its title in a processor's words, for what nobody would mistake
+- `named`: values that have a name; `sides`: names of below and above zero
 """
 
 from __future__ import annotations
@@ -13,10 +22,45 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta
 
-Frequency = Annotated[float, Meta(ge=10.0, le=192_000.0, description="Hz; at most 0.49 of the sample rate")]
-GainDb = Annotated[float, Meta(ge=-24.0, le=24.0, description="dB")]
-Quality = Annotated[float, Meta(ge=0.1, le=40.0, description="Q; centre frequency over bandwidth")]
-ShelfSlope = Annotated[float, Meta(ge=0.1, le=1.0, description="shelf slope S; 1 is the steepest without overshoot")]
+DB_STEPS = {"unit": "dB", "fine": 0.1, "coarse": 1.0, "bare": True}
+SHARE_STEPS = {"unit": "%", "fine": 0.01, "coarse": 0.1}
+
+Frequency = Annotated[
+    float,
+    Meta(
+        ge=10.0,
+        le=192_000.0,
+        title="frequency",
+        description="at most 0.49 of the sample rate",
+        extra={"unit": "Hz", "scale": "log", "fine": 1 / 24, "coarse": 1 / 3, "bare": True},
+    ),
+]
+GainDb = Annotated[float, Meta(ge=-24.0, le=24.0, title="gain", description="boost or cut", extra=DB_STEPS)]
+Quality = Annotated[
+    float,
+    Meta(
+        ge=0.1,
+        le=40.0,
+        title="Q",
+        description="centre frequency over bandwidth: higher is narrower",
+        extra={"unit": "Q", "scale": "log", "fine": 1 / 12, "coarse": 1 / 2, "decimals": 2, "bare": True},
+    ),
+]
+FaderDb = Annotated[float, Meta(ge=-96.0, le=24.0, title="gain", description="level change", extra=DB_STEPS)]
+ShelfSlope = Annotated[
+    float,
+    Meta(
+        ge=0.1,
+        le=1.0,
+        title="slope",
+        description="1 is the steepest without overshoot",
+        extra={"unit": "", "fine": 0.05, "coarse": 0.2},
+    ),
+]
+CutSlope = Annotated[
+    Literal[6, 12, 18, 24, 30, 36, 42, 48],
+    Meta(title="slope", description="6 dB/oct for each order of the filter", extra={"unit": "dB/oct", "bare": True}),
+]
 
 
 @cache
@@ -25,8 +69,9 @@ def field_limits(kind: type) -> dict[str, tuple[float | None, float | None]]:
     limits: dict[str, tuple[float | None, float | None]] = {}
     for name, hint in get_type_hints(kind, include_extras=True).items():
         if get_origin(hint) is Annotated and get_args(hint)[0] in (float, int):
-            meta = next(extra for extra in get_args(hint) if isinstance(extra, Meta))
-            limits[name] = (meta.ge, meta.le)
+            metas = [extra for extra in get_args(hint) if isinstance(extra, Meta)]
+            low = next((meta.ge for meta in metas if meta.ge is not None), None)
+            limits[name] = (low, next((meta.le for meta in metas if meta.le is not None), None))
         elif hint is float:
             limits[name] = (None, None)
     return limits
@@ -49,7 +94,9 @@ class Checked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Processor(Checked, frozen=True, tag_field="type", kw_only=True):
     """One insert of a chain. `bypass` keeps it in the document and out of the sound."""
 
-    bypass: bool = False
+    bypass: Annotated[
+        bool, Meta(title="bypass", description="keeps it in the chain and out of the sound", extra={"unit": ""})
+    ] = False
 
     @property
     def neutral(self) -> bool:
@@ -65,7 +112,7 @@ class Processor(Checked, frozen=True, tag_field="type", kw_only=True):
 class Bell(Processor, frozen=True, tag="bell", kw_only=True):
     """Boost or cut around one frequency (peaking filter of the RBJ Audio EQ Cookbook), minimum phase."""
 
-    freq_hz: Frequency
+    freq_hz: Annotated[Frequency, Meta(description="centre of the boost or cut", extra={"start": 250.0})]
     gain_db: GainDb = 0.0
     q: Quality = 0.7
 
@@ -75,9 +122,9 @@ class Bell(Processor, frozen=True, tag="bell", kw_only=True):
 
 
 class LowShelf(Processor, frozen=True, tag="low_shelf", kw_only=True):
-    """Boost or cut below a frequency (RBJ cookbook shelf), half of the gain at `freq_hz`."""
+    """Boost or cut below a frequency (RBJ cookbook shelf), half of the gain at the frequency itself."""
 
-    freq_hz: Frequency
+    freq_hz: Annotated[Frequency, Meta(description="where half of the gain is reached", extra={"start": 120.0})]
     gain_db: GainDb = 0.0
     slope: ShelfSlope = 0.7
 
@@ -87,32 +134,36 @@ class LowShelf(Processor, frozen=True, tag="low_shelf", kw_only=True):
 
 
 class HighShelf(LowShelf, frozen=True, tag="high_shelf", kw_only=True):
-    """Boost or cut above a frequency (RBJ cookbook shelf), half of the gain at `freq_hz`."""
+    """Boost or cut above a frequency (RBJ cookbook shelf), half of the gain at the frequency itself."""
+
+    freq_hz: Annotated[Frequency, Meta(description="where half of the gain is reached", extra={"start": 8000.0})]
 
 
 class LowCut(Processor, frozen=True, tag="low_cut", kw_only=True):
-    """High-pass, Butterworth, -3 dB at `freq_hz`."""
+    """High-pass, Butterworth, -3 dB at its frequency."""
 
-    freq_hz: Frequency
-    slope_db_oct: Literal[6, 12, 18, 24, 30, 36, 42, 48] = 12
+    freq_hz: Annotated[Frequency, Meta(description="corner, 3 dB down; what is lower goes", extra={"start": 30.0})]
+    slope_db_oct: CutSlope = 12
 
 
 class HighCut(LowCut, frozen=True, tag="high_cut", kw_only=True):
-    """Low-pass, Butterworth, -3 dB at `freq_hz`."""
+    """Low-pass, Butterworth, -3 dB at its frequency."""
+
+    freq_hz: Annotated[Frequency, Meta(description="corner, 3 dB down; what is higher goes", extra={"start": 18_000.0})]
 
 
 class Notch(Processor, frozen=True, tag="notch", kw_only=True):
     """Takes one frequency out altogether (RBJ cookbook notch)."""
 
-    freq_hz: Frequency
+    freq_hz: Annotated[Frequency, Meta(description="what is taken out", extra={"start": 50.0})]
     q: Quality = 10.0
 
 
 class Tilt(Processor, frozen=True, tag="tilt", kw_only=True):
-    """Turns the whole spectrum around `freq_hz`: half of `gain_db` up above it, half down below."""
+    """Turns the whole spectrum around one frequency: half of the gain up above it, half down below."""
 
-    freq_hz: Frequency
-    gain_db: GainDb = 0.0
+    freq_hz: Annotated[Frequency, Meta(description="where the level stays as it is", extra={"start": 1000.0})]
+    gain_db: Annotated[GainDb, Meta(description="treble over bass")] = 0.0
 
     @property
     def neutral(self) -> bool:  # noqa: D102
@@ -122,7 +173,16 @@ class Tilt(Processor, frozen=True, tag="tilt", kw_only=True):
 class Width(Processor, frozen=True, tag="width", kw_only=True):
     """Scales the side signal of every left-right pair: 0 is mono, 1 as it was, 2 twice as wide."""
 
-    amount: Annotated[float, Meta(ge=0.0, le=2.0, description="side level, 1 is unchanged")] = 1.0
+    amount: Annotated[
+        float,
+        Meta(
+            ge=0.0,
+            le=2.0,
+            title="amount",
+            description="side level, 100% is unchanged",
+            extra={**SHARE_STEPS, "bare": True},
+        ),
+    ] = 1.0
 
     @property
     def neutral(self) -> bool:  # noqa: D102
@@ -132,7 +192,7 @@ class Width(Processor, frozen=True, tag="width", kw_only=True):
 class Gain(Processor, frozen=True, tag="gain", kw_only=True):
     """A level change of all channels."""
 
-    gain_db: Annotated[float, Meta(ge=-96.0, le=24.0, description="dB")] = 0.0
+    gain_db: FaderDb = 0.0
 
     @property
     def neutral(self) -> bool:  # noqa: D102
@@ -142,7 +202,16 @@ class Gain(Processor, frozen=True, tag="gain", kw_only=True):
 class Limiter(Processor, frozen=True, tag="limiter", kw_only=True):
     """Look-ahead limiter on oversampled peaks; sound below the ceiling passes bit for bit. Master only."""
 
-    ceiling_dbtp: Annotated[float, Meta(ge=-24.0, le=0.0, description="dBTP")] = -1.0
+    ceiling_dbtp: Annotated[
+        float,
+        Meta(
+            ge=-24.0,
+            le=0.0,
+            title="ceiling",
+            description="highest true peak",
+            extra={"unit": "dBTP", "fine": 0.1, "coarse": 1.0, "bare": True},
+        ),
+    ] = -1.0
 
 
 class Dither(Processor, frozen=True, tag="dither", kw_only=True):
@@ -152,8 +221,20 @@ class Dither(Processor, frozen=True, tag="dither", kw_only=True):
     difference: the same power, moved up out of the ear's best range).
     """
 
-    bits: Annotated[int, Meta(ge=0, le=32, description="bits, 0 for those of the output")] = 0
-    shape: Literal["flat", "highpass"] = "flat"
+    bits: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=32,
+            title="word length",
+            description="dithered to; 0 for that of the output",
+            extra={"unit": "bits", "fine": 1, "coarse": 8, "named": {0: "output bits"}, "bare": True},
+        ),
+    ] = 0
+    shape: Annotated[
+        Literal["flat", "highpass"],
+        Meta(title="shape", description="spectrum of the noise", extra={"unit": "", "bare": True}),
+    ] = "flat"
 
 
 StripProcessor = Bell | LowShelf | HighShelf | LowCut | HighCut | Notch | Tilt | Width | Gain

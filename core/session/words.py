@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from core.session.document import Session, Strip
+from core.session.parameters import parameter_of, parameters_of, shown, title_of
 from core.session.presets import Preset, given
 from core.session.processors import Processor
 
-_UNITS = {"hz": "Hz", "db": "dB", "dbtp": "dBTP", "ms": "ms", "db_oct": "dB/oct"}
-
 
 def of_processor(processor: Processor) -> str:
-    """`bell 250 Hz -5.0 dB Q 0.8`."""
-    name = str(processor.__struct_config__.tag).replace("_", " ")
-    values = msgspec.structs.asdict(processor)
-    values.pop("bypass")
-    words = [name, *(_value(key, value) for key, value in values.items())]
+    """`bell 250 Hz -5 dB Q 0.8`."""
+    names = [name for name in processor.__struct_fields__ if name != "bypass"]
+    words = [title_of(type(processor)), *(of_value(processor, name) for name in names)]
     return " ".join(words) + (" (bypassed)" if processor.bypass else "")
+
+
+def of_value(owner: Struct, name: str, *, titled: bool = False) -> str:
+    """One value of a processor or strip: `-5 dB`, `slope 0.7`, or `gain -5 dB` where it is to be titled."""
+    parameter = next((known for known in parameters_of(type(owner)) if known.name == name), None)
+    if parameter is None:
+        return f"{name} {getattr(owner, name)}"
+    value = shown(parameter, getattr(owner, name), padded=False)
+    says_its_title = value.startswith(f"{parameter.title} ")  # "Q 0.8"
+    return value if says_its_title or (parameter.bare and not titled) else f"{parameter.title} {value}"
 
 
 def of_strip(strip: Strip) -> str:
@@ -29,13 +35,9 @@ def of_strip(strip: Strip) -> str:
         return "cancelled"
     parts: list[str] = []
     if strip.mode == "parallel":
-        parts.append(f"parallel {strip.blend:.0%}")
-    if strip.gain_db:
-        parts.append(f"{strip.gain_db:+g} dB")
-    if strip.pan:
-        parts.append(f"pan {abs(strip.pan):.0%} {'right' if strip.pan > 0 else 'left'}")
-    if strip.polarity == -1:
-        parts.append("polarity inverted")
+        parts.append(f"parallel {shown(parameter_of(Strip, 'blend'), strip.blend, padded=False)}")
+    fader = {"gain_db": strip.gain_db != 0.0, "pan": strip.pan != 0.0, "polarity": strip.polarity != 1}
+    parts.extend(of_value(strip, name) for name, moved in fader.items() if moved)
     parts.extend(of_processor(processor) for processor in strip.chain)
     return "; ".join(parts) or "unprocessed"
 
@@ -55,15 +57,3 @@ def of_preset(preset: Preset) -> list[str]:
     if preset.master is not UNSET and preset.master:
         lines.append("master: " + "; ".join(of_processor(processor) for processor in preset.master))
     return lines or ["changes nothing"]
-
-
-def _value(key: str, value: object) -> str:
-    if key == "q":
-        return f"Q {value:g}"
-    if key in ("amount", "bits", "shape", "slope"):
-        return f"{key} {value:g}" if isinstance(value, (int, float)) else f"{key} {value}"
-    for ending, unit in sorted(_UNITS.items(), key=lambda item: -len(item[0])):
-        if key.endswith(ending) and isinstance(value, (int, float)):
-            sign = "+" if unit == "dB" else ""
-            return f"{value:{sign}g} {unit}"
-    return f"{key} {value}"
