@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-PROGRAMS = ("startup", "loudness", "null", "render", "seams", "separation", "repair")
+PROGRAMS = ("startup", "loudness", "null", "overview", "render", "seams", "separation", "repair")
 
 
 def main() -> int:

@@ -84,6 +84,12 @@ class AvDecoder:
         self._stream = stream
         self._open()
 
+    @property
+    def random_access(self) -> bool:
+        """Whether `seek` goes anywhere at once, without decoding what lies before."""
+        counts_frames = self.source.time_base == Fraction(1, self.sample_rate) and not self.source.start_time
+        return self._kind == "MP4" and counts_frames and self.source.codec_context.name == "alac"
+
     def read(self, frames: int) -> Block:
         """The next `frames` frames, float64 [channels, n]; fewer at the end of the stream or where it can't go on."""
         parts: list[Block] = []
@@ -109,7 +115,7 @@ class AvDecoder:
         if frame < self.frame:
             self.close()
             self._open()
-        if frame > self.frame and self._can_jump:
+        if frame > self.frame and self.random_access:
             self._jump(frame)
         while self.frame < frame:
             if self.read(min(frame - self.frame, 1 << 16)).shape[1] == 0:
@@ -179,11 +185,6 @@ class AvDecoder:
         for frame in self._container.decode(self.source):
             yield from interleave.resample(frame)
         yield from interleave.resample(None)
-
-    @property
-    def _can_jump(self) -> bool:
-        counts_frames = self.source.time_base == Fraction(1, self.sample_rate) and not self.source.start_time
-        return self._kind == "MP4" and counts_frames and self.source.codec_context.name == "alac"
 
     def _jump(self, frame: int) -> None:
         self._container.seek(frame, stream=self.source)

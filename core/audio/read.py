@@ -28,6 +28,9 @@ _SKIP_FRAMES = 1 << 16
 
 
 class _Decoder(Protocol):
+    @property
+    def random_access(self) -> bool: ...
+
     def read(self, frames: int) -> Block: ...
 
     def seek(self, frame: int) -> None: ...
@@ -46,6 +49,11 @@ class AudioReader:
             self._decoder: _Decoder = AvDecoder(self.info.path, examined.ffmpeg_kind, stream)
         else:
             self._decoder = _SoundDecoder(self.info)
+
+    @property
+    def random_access(self) -> bool:
+        """Whether `seek` goes anywhere at once; where it does not, it decodes what lies before."""
+        return self._decoder.random_access
 
     def read(self, frames: int) -> Block:
         """The next `frames` frames: float64 [channels, n], C-contiguous; n < frames at the end only, 0 past it.
@@ -99,7 +107,7 @@ class _SoundDecoder:
 
     def __init__(self, info: AudioInfo) -> None:
         self._path = info.path
-        self._must_skip = info.subtype in _DECODED_FROM_THE_START
+        self.random_access = info.subtype not in _DECODED_FROM_THE_START
         order = layouts.vorbis_order(info.speakers) if info.container == "OGG" else None
         self._order = None if order is None else layouts.inverse(order)
         self._sound = open_sound(info.path)
@@ -113,7 +121,7 @@ class _SoundDecoder:
         return np.ascontiguousarray(samples.T, dtype=np.float64)
 
     def seek(self, frame: int) -> None:
-        if not self._must_skip:
+        if self.random_access:
             self._sound.seek(frame)
             self._frame = frame
             return

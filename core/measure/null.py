@@ -106,7 +106,7 @@ def null_test(a: Path, b: Path, *, threshold_dbfs: float | None = None, align: b
             yield Note(_lengths(info_a, info_b))
         threshold = default_threshold_dbfs(info_a, info_b) if threshold_dbfs is None else threshold_dbfs
         total = max(info_a.frames, info_b.frames)
-        residual = _Residual(info_a)
+        residual = LevelMeter(info_a)
         bands = OctaveBands(info_a.sample_rate, info_a.channels)
         pair = _Pair(info_a, info_b)
         buffer = np.empty((info_a.channels, BLOCK_FRAMES))
@@ -260,33 +260,67 @@ def _excerpt(reader: AudioReader, first: int, frames: int) -> Block:
     return reader.read(frames)
 
 
-class _Residual:
-    """Peak, power and loudness of a residual that comes in blocks."""
+class PeakMeter:
+    """Peak and mean power of a stream that comes in blocks float64 [channels, frames]."""
 
-    def __init__(self, info: AudioInfo) -> None:
-        self._meter = LoudnessMeter(info.sample_rate, info.speakers, true_peak=False)
-        self._silence = np.zeros((info.channels, BLOCK_FRAMES))
+    def __init__(self) -> None:
         self.peak = 0.0
+        """Largest magnitude so far, linear."""
         self._energy = 0.0
         self._samples = 0
 
     def push(self, block: Block) -> None:
+        """Takes the next block, of one frame at least."""
         self.peak = max(self.peak, float(block.max()), -float(block.min()))
         self._energy += _dot(block, block)
         self._samples += block.size
+
+    def push_silence(self, samples: int) -> None:
+        """Takes silence of so many samples, all channels together."""
+        self._samples += samples
+
+    @property
+    def peak_dbfs(self) -> float | None:
+        """The largest sample; None for digital silence."""
+        return to_dbfs(self.peak)
+
+    @property
+    def rms_dbfs(self) -> float | None:
+        """The mean over all channels and frames (1.0 is 0 dBFS); None for digital silence."""
+        return power_to_db(self._energy / self._samples) if self.peak else None
+
+
+class LevelMeter:
+    """Peak, power and loudness of a stream that comes in blocks float64 [channels, frames]."""
+
+    def __init__(self, info: AudioInfo) -> None:
+        self._meter = LoudnessMeter(info.sample_rate, info.speakers, true_peak=False)
+        self._silence = np.zeros((info.channels, BLOCK_FRAMES))
+        self._peak = PeakMeter()
+
+    @property
+    def peak(self) -> float:
+        """Largest magnitude so far, linear."""
+        return self._peak.peak
+
+    def push(self, block: Block) -> None:
+        """Takes the next block, of one frame at least."""
+        self._peak.push(block)
         self._meter.push(block)
 
     def push_silence(self, frames: int) -> None:
-        self._samples += len(self._silence) * frames
+        """Takes at most BLOCK_FRAMES frames of silence, which cost next to nothing."""
+        self._peak.push_silence(len(self._silence) * frames)
         self._meter.push(self._silence[:, :frames])
 
     def level(self) -> Level:
+        """The figures of everything pushed."""
         if self.peak == 0.0:
             return Level(None, None, None)
         gated = self._meter.result().lufs_i
         return Level(
-            peak_dbfs=to_dbfs(self.peak),
-            rms_dbfs=power_to_db(self._energy / self._samples),
+            peak_dbfs=self._peak.peak_dbfs,
+            rms_dbfs=self._peak.rms_dbfs,
             lufs=self._meter.ungated_lufs() if gated is None else gated,
         )
 
@@ -370,7 +404,7 @@ def _aligned(a: AudioReader, b: AudioReader, alignment: Alignment) -> Operation[
     scale = alignment.polarity / to_amplitude(alignment.gain_db)
     first = max(0, -whole)
     last = min(a.info.frames, b.info.frames - whole)
-    residual = _Residual(a.info)
+    residual = LevelMeter(a.info)
     if fraction and last - first <= 4 * SHIFT_TAPS:
         # Too short to spare its ends: silence is their neighbour.
         residual.push(

@@ -74,7 +74,8 @@ class Graph:
             self._source = self._open.enter_context(open_reader(Path(session.source.path)))
             self.info: AudioInfo = self._source.info
             self._strips = [
-                StripDelta(name, session.strips[name], self._open_stem(name, stems)) for name in session.changed
+                StripDelta(name, session.strips[name], self._open.enter_context(open_stem(name, stems, self.info)))
+                for name in session.changed
             ]
             master = (*session.master_active, *extra_master)
             self._output = Aligned(Series(build_master(master, self.info)), self._sum)
@@ -104,21 +105,24 @@ class Graph:
                 self._on_source(block[:, :present])
         return block
 
-    def _open_stem(self, name: str, stems: Mapping[str, Path]) -> AudioReader:
-        if name not in stems:
-            raise UnbakeError("there is no such stem for this session", where=f"strips.{name}")
-        reader = self._open.enter_context(open_reader(stems[name]))
-        for what in ("sample_rate", "channels", "frames"):
-            ours, theirs = getattr(self.info, what), getattr(reader.info, what)
-            if ours != theirs:
-                raise UnbakeError(f"{what} is {theirs}, but the source has {ours}", where=stems[name])
-        return reader
-
     def __enter__(self) -> Graph:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
+
+
+def open_stem(name: str, stems: Mapping[str, Path], source: AudioInfo) -> AudioReader:
+    """The file of a stem. Raises UnbakeError when `stems` has none of that name or it does not fit the source."""
+    if name not in stems:
+        raise UnbakeError("there is no such stem for this session", where=f"strips.{name}")
+    reader = open_reader(stems[name])
+    for what in ("sample_rate", "channels", "frames"):
+        ours, theirs = getattr(source, what), getattr(reader.info, what)
+        if ours != theirs:
+            reader.close()
+            raise UnbakeError(f"{what} is {theirs}, but the source has {ours}", where=stems[name])
+    return reader
 
 
 def build_master(processors: Iterable[Processor], info: AudioInfo) -> list[Stage]:

@@ -17,6 +17,11 @@ from core.errors import UnbakeError
 from core.session.document import Session, audible_key
 
 
+def overs_of(block: Block, word_bits: int | None) -> int:
+    """How many samples of a block are beyond full scale: outside what `word_bits` hold, for floats above 1.0."""
+    return int(np.count_nonzero(np.abs(block) > 1.0)) if word_bits is None else count_overs(block, word_bits)
+
+
 class BusOutput:
     """Writes blocks of the bus, in order, and counts the overs on the way.
 
@@ -69,11 +74,10 @@ class BusOutput:
         if block.size:
             self.peak = max(self.peak, float(block.max()), -float(block.min()))
         start, self._frame = self._frame, self._frame + block.shape[1]
+        self.overs += overs_of(block, self.word_bits)
         if self.word_bits is None:
-            self.overs += int(np.count_nonzero(np.abs(block) > 1.0))
             writer.write(np.clip(block, -1.0, 1.0) if self._clip else block)
             return
-        self.overs += count_overs(block, self.word_bits)
         noise = None if self._dither is None else self._dither.block(start, block.shape[1])
         codes = quantise(block, self.word_bits, noise)
         if self._stored_bits is None:

@@ -1,0 +1,215 @@
+"""The live proof: what a session changes and what it leaves alone, from one pass before anything is rendered.
+
+The sum that a render would take is held against the source plus deltas that are computed a second time, from files
+opened anew, through stages built anew, in blocks of another size, so that the two share no buffer. The proof of the
+written file itself is left to `render`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from core.audio.formats import AudioInfo, Block
+from core.audio.read import AudioReader, open_reader
+from core.audio.samples import refuse_bad
+from core.events import Operation, Progress
+from core.measure.levels import to_dbfs
+from core.measure.null import Band, Level, LevelMeter, OctaveBands, PeakMeter
+from core.recombine.graph import Graph, StripDelta, open_stem
+from core.recombine.output import overs_of
+from core.session.document import RESIDUAL, Session
+
+REST_DBFS: Final = -140.0
+"""Peak under which what nobody touched counts as unmoved."""
+OTHER_BLOCK_FRAMES: Final = 40_961
+NO_CHANGE: Final = Level(None, None, None)
+
+
+class ChangeBand(msgspec.Struct, frozen=True):
+    """RMS of source and change between two frequencies; None for nothing at all."""
+
+    low_hz: float
+    high_hz: float
+    source_rms_dbfs: float | None
+    change_rms_dbfs: float | None
+
+
+class StripChange(msgspec.Struct, frozen=True):
+    """What one strip adds to the source: its level, and the band in which it adds most (None for digital silence)."""
+
+    name: str
+    peak_dbfs: float | None
+    rms_dbfs: float | None
+    strongest: Band | None
+
+
+class SessionCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session does to its source, in float64 and before the output's sample format. None is digital silence.
+
+    `identical`: the output is the source, bit for bit. `rest_dbfs`: peak of the sum before the master stage, less
+    source and deltas computed apart; None for exactly nothing. `change`, `bands`: the output less the source, master
+    stage included when `master_active`; without an edit there are no bands. `strips`: the changed ones, in the
+    session's order. `stem_sum_dbfs`: peak of the source less stems and residual, looked at only when all of them were
+    at hand (`stem_sum_known`); None for exactly nothing, too. `overs`: samples of the output that the source's sample
+    format could not hold (of floats, those above 1.0); `peak_dbfs`: the output's largest.
+    """
+
+    identical: bool
+    rest_dbfs: float | None
+    master_active: bool
+    change: Level
+    bands: tuple[ChangeBand, ...]
+    strips: tuple[StripChange, ...]
+    stem_sum_known: bool
+    stem_sum_dbfs: float | None
+    overs: int
+    peak_dbfs: float | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing moved that nobody touched."""
+        return self.identical or self.rest_dbfs is None or self.rest_dbfs < REST_DBFS
+
+
+def check_session(session: Session, stems: Mapping[str, Path]) -> Operation[SessionCheck]:
+    """Measures a session against its source in one pass; nothing is written.
+
+    `stems` maps at least the changed strips to their files; with all stems and the residual their sum is checked too.
+    Raises UnbakeError when a file can't be read, does not fit the source, or holds NaN or infinite samples.
+    """
+    with ExitStack() as stack:
+        bus = stack.enter_context(Graph(msgspec.structs.replace(session, master=()), stems))
+        output = stack.enter_context(Graph(session, stems)) if session.master_active else None
+        info = bus.info
+        source = stack.enter_context(open_reader(Path(session.source.path)))
+        strips = [_StripMeter(name, session, _open(name, stems, info, stack)) for name in session.changed]
+        stem_sum = _StemSum([_open(name, stems, info, stack) for name in _parts(session, stems)])
+        change = _ChangeMeter(info) if strips or output else None
+        identical, overs, rest, peak, done = True, 0, 0.0, 0.0, 0
+        for summed, rendered in _blocks(bus, output):
+            frames = summed.shape[1]
+            original = source.read(frames)
+            expected = original + sum(strip.next(frames) for strip in strips) if strips else original
+            if not np.array_equal(summed, expected):
+                rest = max(rest, _peak(summed - expected))
+            identical = identical and np.array_equal(rendered, original)
+            if change is not None:
+                change.push(original, rendered)
+            stem_sum.push(original)
+            overs += overs_of(rendered, info.bits)
+            peak = max(peak, _peak(rendered))
+            done += frames
+            yield Progress("checking", done, info.frames, info.seconds)
+        return SessionCheck(
+            identical=identical,
+            rest_dbfs=to_dbfs(rest),
+            master_active=output is not None,
+            change=NO_CHANGE if change is None else change.level(),
+            bands=() if change is None else change.bands(done),
+            strips=tuple(strip.result(done) for strip in strips),
+            stem_sum_known=stem_sum.known,
+            stem_sum_dbfs=to_dbfs(stem_sum.peak),
+            overs=overs,
+            peak_dbfs=to_dbfs(peak),
+        )
+
+
+def _open(name: str, stems: Mapping[str, Path], source: AudioInfo, stack: ExitStack) -> AudioReader:
+    return stack.enter_context(open_stem(name, stems, source))
+
+
+def _parts(session: Session, stems: Mapping[str, Path]) -> tuple[str, ...]:
+    """Names of what adds up to the source; none of them unless all are at hand."""
+    names = (*session.separation.stems, RESIDUAL)
+    return names if len(names) > 1 and all(name in stems for name in names) else ()
+
+
+def _blocks(bus: Graph, output: Graph | None) -> Iterator[tuple[Block, Block]]:
+    """Blocks of the sum, and of the output, which is the sum itself where there is no master stage."""
+    if output is None:
+        return ((block, block) for block in bus.blocks())
+    return zip(bus.blocks(), output.blocks(), strict=True)
+
+
+def _peak(block: Block) -> float:
+    return max(float(block.max()), -float(block.min()))
+
+
+class _StripMeter:
+    """The delta of one strip in blocks of its own size, handed out in blocks of any other, and how strong it is."""
+
+    def __init__(self, name: str, session: Session, stem: AudioReader) -> None:
+        self._name = name
+        self._stem = stem.info
+        self._delta = StripDelta(name, session.strips[name], stem)
+        self._held = np.zeros((stem.info.channels, 0))
+        self._given = 0
+        self._level = PeakMeter()
+        self._bands = OctaveBands(stem.info.sample_rate, stem.info.channels)
+
+    def next(self, frames: int) -> Block:
+        """The next frames of the delta. UnbakeError for a stem that holds NaN or infinite samples."""
+        while self._held.shape[1] < frames:
+            self._held = np.concatenate([self._held, self._delta.read(OTHER_BLOCK_FRAMES)], axis=1)
+        block, self._held = self._held[:, :frames], self._held[:, frames:]
+        refuse_bad(block, self._given, self._stem)
+        self._given += frames
+        self._level.push(block)
+        self._bands.push(block)
+        return block
+
+    def result(self, frames: int) -> StripChange:
+        """The figures of `frames` frames, which must be all that were handed out."""
+        bands = [band for band in self._bands.result(frames) if band.rms_dbfs is not None]
+        strongest = max(bands, key=lambda band: band.rms_dbfs or 0.0, default=None)
+        return StripChange(self._name, self._level.peak_dbfs, self._level.rms_dbfs, strongest)
+
+
+class _ChangeMeter:
+    """How strong the output less the source is, and where in the spectrum."""
+
+    def __init__(self, info: AudioInfo) -> None:
+        self._level = LevelMeter(info)
+        self._source = OctaveBands(info.sample_rate, info.channels)
+        self._change = OctaveBands(info.sample_rate, info.channels)
+
+    def push(self, source: Block, rendered: Block) -> None:
+        change = rendered - source
+        self._level.push(change)
+        self._source.push(source)
+        self._change.push(change)
+
+    def level(self) -> Level:
+        return self._level.level()
+
+    def bands(self, frames: int) -> tuple[ChangeBand, ...]:
+        """The octaves of `frames` frames, which must be all that were pushed."""
+        pairs = zip(self._source.result(frames), self._change.result(frames), strict=True)
+        return tuple(ChangeBand(a.low_hz, a.high_hz, a.rms_dbfs, b.rms_dbfs) for a, b in pairs)
+
+
+class _StemSum:
+    """What is left of the source when all its parts are taken from it."""
+
+    def __init__(self, parts: list[AudioReader]) -> None:
+        self._parts = parts
+        self._start = 0
+        self.known = bool(parts)
+        self.peak = 0.0
+
+    def push(self, source: Block) -> None:
+        if not self.known:
+            return
+        left = source.copy()
+        for part in self._parts:
+            block = part.read(source.shape[1])
+            refuse_bad(block, self._start, part.info)
+            left -= block
+        self._start += source.shape[1]
+        self.peak = max(self.peak, _peak(left))
