@@ -53,4 +53,7 @@ def refusal(error: BaseException) -> UnbakeError | None:
         return os_error(error, error.filename or "this machine")
     if isinstance(error, MemoryError):
         return UnbakeError("out of memory", remedy="close other programs, or give --device cpu")
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        near = error.object[max(0, error.start - 40) : error.end + 40]
+        return UnbakeError(f"a name that is not valid UTF-8: {near!a}", remedy="rename the file")
     return None

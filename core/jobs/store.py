@@ -14,7 +14,7 @@ BYTES_PER_GB = 1e9
 
 
 class Holding(msgspec.Struct, frozen=True, kw_only=True):
-    """What `unbake store list --json` prints: the folder, the bytes of all entries, and the entries, last used first."""
+    """What `unbake store list --json` prints. `bytes` is the size of all entries, which come last used first."""
 
     schema: int = 1
     folder: str

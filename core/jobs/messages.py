@@ -1,0 +1,290 @@
+"""What the app and its worker process say to each other: requests one way, answers the other, and their bytes.
+
+A request is a value that names one operation with its arguments; paths travel as text. What it does and gives is in
+`core.jobs.operations`, which needs numpy; this module is cheap to import.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+from msgspec.msgpack import Ext
+
+from core.errors import UnbakeError
+from core.session.document import Session
+
+
+class Inspect(Struct, frozen=True, tag=True):
+    """Measures a file and looks for faults. Gives a `FileReport`."""
+
+    path: str
+
+
+class NewSession(Struct, frozen=True, tag=True):
+    """Makes a session on disk, at `session_path` or beside its source. Gives a `Created`."""
+
+    source: str
+    session_path: str | None = None
+    model: str | None = None
+    stems_from: str | None = None
+    align: bool = False
+    force: bool = False
+
+
+class CheckSource(Struct, frozen=True, tag=True):
+    """Fails when the source of a session is gone or has changed. `session_path` is where it is saved. Gives None."""
+
+    session: Session
+    session_path: str | None = None
+
+
+class MakeStems(Struct, frozen=True, tag=True):
+    """The stems of a session, changed or not, from the store or made now. Gives `SessionStems`."""
+
+    session: Session
+    device: str = "auto"
+
+
+class ExportStems(Struct, frozen=True, tag=True):
+    """Separates a file into a folder. No `stems` means all of the model's. Gives a `Separated`."""
+
+    source: str
+    folder: str
+    model: str = "starter"
+    stems: tuple[str, ...] = ()
+    overlap: float | None = None
+    device: str = "auto"
+    force: bool = False
+
+
+class Render(Struct, frozen=True, tag=True):
+    """Renders a session as it is given and writes nothing but `out` and `report`. Gives a `SessionRender`.
+
+    `session_path` is where it is saved, or will be. Without `out`, `subtype` or `overs` the source decides.
+    """
+
+    session: Session
+    session_path: str
+    out: str | None = None
+    report: str | None = None
+    subtype: str | None = None
+    overs: Literal["trim", "limit", "clip"] | None = None
+    force: bool = False
+    device: str = "auto"
+
+
+class NullTest(Struct, frozen=True, tag=True):
+    """Subtracts file `b` from file `a` and measures what is left. Gives a `NullReport`."""
+
+    a: str
+    b: str
+    threshold_dbfs: float | None = None
+    align: bool = False
+
+
+class CheckDelta(Struct, frozen=True, tag=True):
+    """Measures what a session changes, from its stems by strip name. Gives a `SessionCheck`."""
+
+    session: Session
+    stems: dict[str, str]
+
+
+class Examine(Struct, frozen=True, tag=True):
+    """Looks at the machine, as `unbake doctor` does. Gives an `Examination`."""
+
+
+class ListStore(Struct, frozen=True, tag=True):
+    """What the stem store holds. Gives a `Holding`."""
+
+
+class PruneStore(Struct, frozen=True, tag=True):
+    """Makes room in the stem store, as `unbake store prune` does. Gives a `Clearance`."""
+
+    ids: tuple[str, ...] = ()
+    older_than_days: float | None = None
+    keep_gb: float | None = None
+    all: bool = False
+
+
+class Demo(Struct, frozen=True, tag=True):
+    """The main job on a song that is already here, in `folder`. Gives a `Demonstration`."""
+
+    folder: str
+    device: str = "auto"
+    force: bool = False
+
+
+Request = (
+    Inspect
+    | NewSession
+    | CheckSource
+    | MakeStems
+    | ExportStems
+    | Render
+    | NullTest
+    | CheckDelta
+    | Examine
+    | ListStore
+    | PruneStore
+    | Demo
+)
+
+
+class Run(Struct, frozen=True, tag=True):
+    """To the worker: carry out a `Request` under this number. One job at a time."""
+
+    job: int
+    request: Any
+
+
+class Cancel(Struct, frozen=True, tag=True):
+    """To the worker: close the job of this number at its next event, if it is still running."""
+
+    job: int
+
+
+Order = Run | Cancel
+
+
+class Progressed(Struct, frozen=True, tag=True):
+    """How far a job is, in the words of `core.events.Progress`."""
+
+    job: int
+    stage: str
+    done: int
+    total: int
+    seconds: float | None = None
+
+
+class Noted(Struct, frozen=True, tag=True):
+    """Something the engineer should know although the job goes on."""
+
+    job: int
+    text: str
+
+
+class Finished(Struct, frozen=True, tag=True):
+    """A job is done. `result` is of the type that the docstring of its request names."""
+
+    job: int
+    result: Any
+
+
+class Failed(Struct, frozen=True, tag=True):
+    """A job can't be carried out as asked: an UnbakeError, whole."""
+
+    job: int
+    what: str
+    where: str | None = None
+    remedy: str | None = None
+
+    @classmethod
+    def by(cls, job: int, error: UnbakeError) -> Failed:
+        """The answer that carries an error."""
+        return cls(job, error.what, error.where, error.remedy)
+
+    def error(self) -> UnbakeError:
+        """The error that was carried."""
+        return UnbakeError(self.what, where=self.where, remedy=self.remedy)
+
+
+class Crashed(Struct, frozen=True, tag=True):
+    """A job met a defect of unbake; the worker goes on. `text` is the last line of `trace`, which is for a log."""
+
+    job: int
+    text: str
+    trace: str
+
+
+class Cancelled(Struct, frozen=True, tag=True):
+    """A job was closed, or dropped before it began. What it had finished is kept."""
+
+    job: int
+
+
+class Died(Struct, frozen=True, tag=True):
+    """The worker process ended while this job ran or waited. `text` is one line, `said` the last lines it printed."""
+
+    job: int
+    text: str
+    said: str = ""
+
+
+Answer = Progressed | Noted | Finished | Failed | Crashed | Cancelled | Died
+Outcome = Finished | Failed | Crashed | Cancelled | Died
+"""The last answer of every job is one of these."""
+
+
+_DATES: tuple[type[datetime.datetime | datetime.date | datetime.time], ...] = (
+    datetime.datetime,
+    datetime.date,
+    datetime.time,
+)
+_HEADER_BYTES = 4
+
+
+def encode(message: Order | Answer) -> bytes:
+    """A message as msgpack. Raises UnicodeEncodeError for text that is no Unicode, such as odd names of files."""
+    return msgspec.msgpack.encode(_without_dates(msgspec.to_builtins(message, builtin_types=_DATES)))
+
+
+def decode_order(data: bytes) -> Order:
+    """What the app said. The request of a `Run` is still plain values, for `as_request`."""
+    return _ORDERS.decode(data)
+
+
+def decode_answer(data: bytes) -> Answer:
+    """What the worker said. The result of a `Finished` is still plain values, for `core.jobs.operations.typed`."""
+    return _ANSWERS.decode(data)
+
+
+def as_request(values: Any) -> Request:
+    """The plain values of a request, checked. Raises msgspec.ValidationError."""
+    return msgspec.convert(values, Request)
+
+
+def _without_dates(value: Any) -> Any:
+    """Plain values with dates as extensions: a session's `rights` may hold some, which msgpack would make text of."""
+    if isinstance(value, _DATES):
+        return Ext(_DATES.index(type(value)), value.isoformat().encode())
+    if isinstance(value, dict):
+        return {key: _without_dates(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_dates(item) for item in value]
+    return value
+
+
+def _date(code: int, data: memoryview) -> datetime.datetime | datetime.date | datetime.time:
+    return _DATES[code].fromisoformat(bytes(data).decode())
+
+
+_ORDERS = msgspec.msgpack.Decoder(Order, ext_hook=_date)
+_ANSWERS = msgspec.msgpack.Decoder(Answer, ext_hook=_date)
+
+
+def write_frame(descriptor: int, data: bytes) -> None:
+    """Writes one message to a pipe, its length first. Raises OSError when nobody reads any more."""
+    rest = memoryview(len(data).to_bytes(_HEADER_BYTES) + data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def read_frame(descriptor: int) -> bytes | None:
+    """The next message from a pipe, waiting for it; None when the other side is gone."""
+    header = _read(descriptor, _HEADER_BYTES)
+    return None if header is None else _read(descriptor, int.from_bytes(header))
+
+
+def _read(descriptor: int, size: int) -> bytes | None:
+    parts = []
+    while size:
+        part = os.read(descriptor, size)
+        if not part:
+            return None
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)

@@ -1,0 +1,158 @@
+"""What each request to the worker does and what it gives: the same calls that the command line makes.
+
+The app needs this module only to read results, so it must never come to import torch or scipy by itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from core.events import Operation, Progress
+from core.handover.certificate import Certificate
+from core.jobs import messages, sessions, store
+from core.jobs.demo import Demonstration, demonstrate
+from core.jobs.doctor import Examination, examine
+from core.jobs.repair import Delivery, render_document
+from core.jobs.stems import Separated, separate_to
+from core.measure.inspect import FileReport, inspect_file
+from core.measure.null import NullReport, null_test
+from core.recombine.check import SessionCheck, check_session
+from core.separation.store import StemSet
+from core.session.document import RESIDUAL, Session
+
+
+class Created(msgspec.Struct, frozen=True):
+    """A new session and where it lies."""
+
+    session_path: str
+    session: Session
+
+
+class SessionStems(msgspec.Struct, frozen=True):
+    """A session with the hashes of its stems pinned, and the stems."""
+
+    session: Session
+    stems: StemSet
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """The files by strip name, the residual among them."""
+        return {**self.stems.stems, RESIDUAL: self.stems.residual}
+
+
+class SessionRender(msgspec.Struct, frozen=True):
+    """A rendered session, with the hashes of its stems pinned where it needed any, and its certificate."""
+
+    session: Session
+    certificate: Certificate
+
+
+GIVES: dict[type[messages.Request], Any] = {
+    messages.Inspect: FileReport,
+    messages.NewSession: Created,
+    messages.CheckSource: None,
+    messages.MakeStems: SessionStems,
+    messages.ExportStems: Separated,
+    messages.Render: SessionRender,
+    messages.NullTest: NullReport,
+    messages.CheckDelta: SessionCheck,
+    messages.Examine: Examination,
+    messages.ListStore: store.Holding,
+    messages.PruneStore: store.Clearance,
+    messages.Demo: Demonstration,
+}
+"""The type of every request's result."""
+
+
+def typed(request: messages.Request, values: Any) -> Any:
+    """The plain values of a result that the worker sent, as what they are. Raises msgspec.ValidationError."""
+    return msgspec.convert(values, GIVES[type(request)])
+
+
+def carry_out(values: Any) -> Operation[Any]:
+    """The operation of a request that arrived as plain values.
+
+    Raises UnbakeError as the operation does, and msgspec.ValidationError for values that are no request.
+    """
+    request = messages.as_request(values)
+    match request:
+        case messages.Inspect():
+            return (yield from inspect_file(Path(request.path)))
+
+        case messages.NewSession():
+            session_path, session = yield from sessions.create(
+                Path(request.source),
+                _path(request.session_path),
+                model=request.model,
+                stems_from=_path(request.stems_from),
+                align=request.align,
+                force=request.force,
+            )
+            return Created(str(session_path), session)
+
+        case messages.CheckSource():
+            yield Progress("checking the source", 0, 1)
+            sessions.check_source(request.session, _path(request.session_path))
+            return None
+
+        case messages.MakeStems():
+            yield Progress("checking the source", 0, 1)
+            sessions.check_source(request.session)
+            session, stems = yield from sessions.make_stems(request.session, device=request.device)
+            return SessionStems(session, stems)
+
+        case messages.ExportStems():
+            return (
+                yield from separate_to(
+                    Path(request.source),
+                    Path(request.folder),
+                    model=request.model,
+                    stems=request.stems,
+                    overlap=request.overlap,
+                    device=request.device,
+                    force=request.force,
+                )
+            )
+
+        case messages.Render():
+            delivery = Delivery(
+                out=_path(request.out),
+                report=_path(request.report),
+                subtype=request.subtype,
+                overs=request.overs,
+                force=request.force,
+            )
+            session, certificate = yield from render_document(
+                request.session, Path(request.session_path), delivery, device=request.device
+            )
+            return SessionRender(session, certificate)
+
+        case messages.NullTest():
+            a, b = Path(request.a), Path(request.b)
+            return (yield from null_test(a, b, threshold_dbfs=request.threshold_dbfs, align=request.align))
+
+        case messages.CheckDelta():
+            stems = {name: Path(path) for name, path in request.stems.items()}
+            return (yield from check_session(request.session, stems))
+
+        case messages.Examine():
+            yield Progress("examining this machine", 0, 1)
+            return examine()
+
+        case messages.ListStore():
+            return store.listing()
+
+        case messages.PruneStore():
+            yield Progress("making room", 0, 1)
+            limits = {"older_than_days": request.older_than_days, "keep_gb": request.keep_gb}
+            return store.prune(request.ids, **limits, all=request.all)
+
+        case messages.Demo():
+            return (yield from demonstrate(Path(request.folder), device=request.device, force=request.force))
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
