@@ -119,6 +119,21 @@ class OutputFormat(msgspec.Struct, frozen=True):
         return ".opus" if self.subtype == "OPUS" else _EXTENSIONS[self.container]
 
 
+def containers() -> tuple[str, ...]:
+    """Every container that can be written."""
+    return tuple(_SUBTYPES)
+
+
+def subtypes_of(container: str) -> tuple[str, ...]:
+    """The sample formats that a container can be written with."""
+    return _SUBTYPES[container]
+
+
+def extension_of(container: str) -> str:
+    """The usual extension of a container, with its dot."""
+    return _EXTENSIONS[container]
+
+
 def output_format(source: AudioInfo, out: Path | None, subtype: str | None) -> OutputFormat:
     """The format of an output made from `source`.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import math
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -25,27 +26,67 @@ class Parser(argparse.ArgumentParser):
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The options of one command line; `run` among them is what carries it out."""
-    first = argv[0] if argv else ""
-    if not first.startswith("-") and first not in COMMANDS:
-        what = "the full-screen workstation is not part of this version"
-        if first and not Path(first).exists():
-            what = "neither a command nor a file"
-        raise UnbakeError(what, where=first or None, remedy=f"commands: {', '.join(COMMANDS)}; see unbake --help")
-    options = build().parse_args(argv)
+    options = (_workstation() if _opens(argv) else build()).parse_args(argv)
     for value in vars(options).values():
         if isinstance(value, Path) and str(value) == "-":
             raise UnbakeError("standard input and output are not supported here", where="-", remedy="name a file")
     return options
 
 
+def _opens(argv: Sequence[str]) -> bool:
+    """Whether a command line opens the workstation: nothing, a file, or only the workstation's options."""
+    if not set(argv).isdisjoint(("-h", "--help", "--version")):
+        return False
+    valued = {place + 1 for place, word in enumerate(argv) if word == "--theme"}
+    words = [word for place, word in enumerate(argv) if not word.startswith("-") and place not in valued]
+    if not words:
+        return True
+    if words[0] in COMMANDS:
+        return False
+    if not Path(words[0]).exists():
+        commands = ", ".join(COMMANDS)
+        raise UnbakeError(
+            "neither a command nor a file", where=words[0], remedy=f"commands: {commands}; see unbake --help"
+        )
+    return True
+
+
+def _workstation() -> Parser:
+    """`unbake [FILE]`: everything that has no command opens the full-screen app."""
+    parser = Parser(prog="unbake", add_help=False)
+    parser.add_argument("file", nargs="?", type=_path)
+    _app_options(parser)
+    parser.set_defaults(run=_open_workstation)
+    return parser
+
+
+def _app_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--theme", choices=("dark", "light", "contrast"), help="the workstation's colours")
+    parser.add_argument(
+        "--low-bandwidth", action="store_true", help="the workstation repaints less often, for slow lines"
+    )
+    parser.add_argument("--read-only", action="store_true", help="the workstation changes nothing")
+
+
+def _open_workstation(options: argparse.Namespace) -> int:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UnbakeError("the workstation needs a terminal", remedy="commands work without one: see unbake --help")
+    from tui.app import run
+
+    return run(options.file, theme=options.theme, low_bandwidth=options.low_bandwidth, read_only=options.read_only)
+
+
 def build() -> Parser:
     """The whole command tree."""
     parser = Parser(
         prog="unbake",
-        description="Mastering repair: split a finished master, repair one stem, prove that nothing else moved.",
+        usage="unbake [FILE] [--theme T] [--low-bandwidth] [--read-only]\n       unbake COMMAND ...",
+        description="Mastering repair: split a finished master, repair one stem, prove that nothing else moved. "
+        "Without a command it opens the full-screen workstation on a master or a session.",
         epilog="example: unbake repair song.wav --preset muddy-low-end -o repaired.wav --report repaired.md",
     )
     parser.add_argument("--version", action=_Version, help="show the version and leave")
+    _app_options(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
     for add in COMMANDS.values():
         add(commands)

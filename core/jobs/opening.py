@@ -1,0 +1,85 @@
+"""What happens between a path that was typed and a session that can be edited."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from core.audio.formats import AudioInfo
+from core.audio.probe import probe
+from core.errors import UnbakeError
+from core.jobs import sessions
+from core.separation.separate import SeparationRequest, recipe_of, registered
+from core.separation.store import StemSet, Store, Unusable
+from core.session import files
+from core.session.document import Separation, Session
+from core.session.editor import Editor
+from core.session.lock import SessionLock
+from models import registry
+
+
+class Located(msgspec.Struct, frozen=True):
+    """A master and the place of its session, which may not be there yet."""
+
+    source: Path
+    session_path: Path
+    exists: bool
+    info: AudioInfo
+
+
+def locate(path: Path) -> Located:
+    """The master and the session that a path is about; cheap, whatever the length of the file.
+
+    `path` is an audio file or a session. Raises UnbakeError when it is neither, or the source of a session is gone.
+    """
+    if path.name.endswith(".toml"):
+        session = files.load(path)
+        source = Path(session.source.path)
+        if not source.exists():
+            raise UnbakeError(
+                "the source of this session is gone", where=source, remedy=f"put it back, or set source.path in {path}"
+            )
+        return Located(source, path, exists=True, info=probe(source))
+    info = probe(path)
+    session_path = sessions.place_beside(path)
+    return Located(path, session_path, exists=session_path.exists(), info=info)
+
+
+def load(located: Located, lock: SessionLock | None, copy: Path | None = None) -> Editor:
+    """The session of a master, ready to be edited. A new one reads the whole file once, for its hash.
+
+    `lock` is held by the caller; without one the session is only looked at. With `copy` it is a new session there that
+    begins with the value of the one that is located. Raises UnbakeError for a session that is broken, or whose source
+    has changed.
+    """
+    if not located.exists:
+        what = f"new session on {located.source.name}"
+        return Editor.create(located.session_path, fresh(located.source), what, lock=lock)
+    if copy is not None:
+        value = files.load(located.session_path)
+        return Editor.create(copy, value, f"copy of {located.session_path.name}", lock=lock)
+    return Editor.open(located.session_path, lock=lock, read_only=lock is None, set_aside=True)
+
+
+def stems_at_hand(session: Session) -> StemSet | None:
+    """The stems of a session out of the store, where they are whole; computes nothing.
+
+    None for stems of another tool: their folder has to be read to know whether they are the same still.
+    """
+    separation = session.separation
+    if separation.stems_from is not None:
+        return None
+    request = SeparationRequest(separation.model, separation.stems, separation.overlap)
+    recipe = recipe_of(session.source.sha256, request, registered(separation.model))
+    try:
+        return Store().find(recipe)
+    except Unusable:
+        return None  # who asks for them next sets them aside, and says so
+
+
+def fresh(source: Path, model: str = "starter") -> Session:
+    """A session without an edit on a master. Reads the whole file once, for its hash."""
+    card = registry.find(model)
+    separation = Separation(model=model, stems=card.stems, overlap=card.overlap)
+    return Session(source=sessions.describe_source(source), separation=separation)

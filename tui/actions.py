@@ -1,0 +1,371 @@
+"""Every action of the workstation, once: bindings, footer, help, palette and the key table in `docs/` are made from it.
+
+Only data, and only the standard library: the first paint needs it. What an action does is the method
+`action_GROUP_NAME` of the screen it belongs to; a test sees that there is one, and that a pilot test presses its key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from textual.binding import Binding
+
+Where = Literal["desk", "list", "form"]
+"""Which screens an action belongs to: the desk, panels that list something, panels that are filled in."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing that can be done. `keys` are Textual's names, the first one is shown.
+
+    `title` is a word or two for footer and palette, `about` a sentence for the help. `panes` are the panes of the desk
+    whose footer shows it (empty: none), in order of `rank`.
+    """
+
+    id: str
+    keys: tuple[str, ...]
+    title: str
+    about: str
+    group: str
+    where: Where = "desk"
+    panes: tuple[str, ...] = ()
+    rank: int = 50
+
+    @property
+    def method(self) -> str:
+        """The action's name as Textual calls it: `strip.polarity` is `strip_polarity`."""
+        return self.id.replace(".", "_")
+
+
+ALL = ("overview", "lanes", "chain")
+"""The panes of the desk, in the order of Tab."""
+
+ACTIONS: tuple[Action, ...] = (
+    Action("time.back", ("h",), "back", "Moves the playhead one step back.", "time", panes=("overview",)),
+    Action("time.forward", ("l",), "on", "Moves the playhead one step on.", "time", panes=("overview",)),
+    Action("time.back_5", ("less_than_sign",), "5 s back", "Moves the playhead back by five seconds.", "time"),
+    Action("time.forward_5", ("greater_than_sign",), "5 s on", "Moves the playhead on by five seconds.", "time"),
+    Action("time.start", ("home",), "start", "Puts the playhead at the start of the file.", "time"),
+    Action("time.end", ("end",), "end", "Puts the playhead at the end of the file.", "time"),
+    Action(
+        "loop.first",
+        ("left_square_bracket",),
+        "loop in",
+        "The loop begins at the playhead.",
+        "loop and markers",
+        panes=("overview",),
+        rank=20,
+    ),
+    Action(
+        "loop.last",
+        ("right_square_bracket",),
+        "loop out",
+        "The loop ends at the playhead.",
+        "loop and markers",
+        panes=("overview",),
+        rank=21,
+    ),
+    Action("loop.toggle", ("backslash",), "loop", "Turns the loop on or off.", "loop and markers"),
+    Action(
+        "marker.set",
+        ("apostrophe",),
+        "marker",
+        "Sets a marker at the playhead, or takes away the one there.",
+        "loop and markers",
+        panes=("overview",),
+        rank=22,
+    ),
+    Action(
+        "marker.previous",
+        ("left_curly_bracket",),
+        "marker before",
+        "Goes to the marker before the playhead.",
+        "loop and markers",
+    ),
+    Action(
+        "marker.next",
+        ("right_curly_bracket",),
+        "marker after",
+        "Goes to the marker after the playhead.",
+        "loop and markers",
+    ),
+    *(
+        Action(f"strip.pick_{number}", (str(number),), f"strip {number}", f"Chooses strip {number}.", "strips")
+        for number in range(1, 10)
+    ),
+    Action("strip.master", ("0",), "master", "Chooses the master stage.", "strips"),
+    Action("strip.next", ("j", "down"), "next", "The next strip; in the chain, the next row.", "strips"),
+    Action("strip.previous", ("k", "up"), "previous", "The strip above; in the chain, the row above.", "strips"),
+    Action(
+        "strip.polarity",
+        ("p",),
+        "polarity",
+        "Inverts the polarity of the chosen strip, or sets it right again.",
+        "strips",
+        panes=("lanes",),
+        rank=30,
+    ),
+    Action(
+        "strip.mode",
+        ("t",),
+        "mode",
+        "Goes through the modes of the strip: replace, parallel, cancel.",
+        "strips",
+        panes=("lanes",),
+        rank=31,
+    ),
+    Action("strip.reset", ("X",), "reset strip", "Takes every change of the chosen strip away.", "strips"),
+    Action(
+        "chain.eq",
+        ("e",),
+        "EQ",
+        "Goes to the first equaliser of the strip, or inserts a bell.",
+        "chain",
+        panes=("lanes", "chain"),
+        rank=10,
+    ),
+    Action(
+        "chain.insert",
+        ("i",),
+        "insert",
+        "Inserts a processor after the chosen one.",
+        "chain",
+        panes=("lanes", "chain"),
+        rank=11,
+    ),
+    Action("chain.delete", ("d",), "delete", "Deletes the chosen processor.", "chain", panes=("chain",), rank=12),
+    Action(
+        "chain.bypass",
+        ("y",),
+        "bypass",
+        "Bypasses the chosen processor, or lets it be heard again.",
+        "chain",
+        panes=("chain",),
+        rank=13,
+    ),
+    Action("chain.bypass_all", ("Y",), "bypass chain", "Bypasses the whole chain, or none of it.", "chain"),
+    Action(
+        "chain.up",
+        ("left_parenthesis", "shift+up"),
+        "move up",
+        "Moves the chosen processor up the chain.",
+        "chain",
+        panes=("chain",),
+        rank=40,
+    ),
+    Action(
+        "chain.down",
+        ("right_parenthesis", "shift+down"),
+        "move down",
+        "Moves the chosen processor down the chain.",
+        "chain",
+        panes=("chain",),
+        rank=41,
+    ),
+    Action(
+        "value.less",
+        ("left",),
+        "less",
+        "One fine step down; on the overview, the playhead back.",
+        "values",
+        panes=("lanes", "chain"),
+        rank=5,
+    ),
+    Action(
+        "value.more",
+        ("right",),
+        "more",
+        "One fine step up; on the overview, the playhead on.",
+        "values",
+        panes=("lanes", "chain"),
+        rank=6,
+    ),
+    Action("value.much_less", ("comma", "shift+left"), "much less", "One coarse step down.", "values"),
+    Action("value.much_more", ("semicolon", "shift+right"), "much more", "One coarse step up.", "values"),
+    Action(
+        "value.type",
+        ("equals_sign", "enter"),
+        "type",
+        "Opens a field for a typed value.",
+        "values",
+        panes=("lanes", "chain"),
+        rank=7,
+    ),
+    Action("value.default", ("backspace",), "default", "Puts the value back to its default.", "values"),
+    Action("edit.undo", ("u",), "undo", "Goes back one edit.", "edit", panes=ALL, rank=60),
+    Action("edit.redo", ("U", "ctrl+r"), "redo", "Goes forward one edit.", "edit"),
+    Action("edit.repeat", ("full_stop",), "repeat", "Does the last edit again, on the strip chosen now.", "edit"),
+    Action("view.pane", ("tab",), "pane", "Goes to the next pane.", "view", panes=ALL, rank=90),
+    Action("view.pane_back", ("shift+tab",), "pane before", "Goes to the pane before.", "view"),
+    Action(
+        "view.zoom_in",
+        ("plus",),
+        "zoom in",
+        "Shows half as much time around the playhead.",
+        "view",
+        panes=("overview",),
+        rank=10,
+    ),
+    Action("view.zoom_out", ("minus",), "zoom out", "Shows twice as much time.", "view", panes=("overview",), rank=11),
+    Action("view.loop", ("z",), "zoom to loop", "Shows the loop.", "view"),
+    Action("view.all", ("Z",), "whole file", "Shows the whole file.", "view", panes=("overview",), rank=12),
+    Action(
+        "view.spectrogram",
+        ("v",),
+        "spectrogram",
+        "Spectrogram or waveform.",
+        "view",
+        panes=("overview",),
+        rank=13,
+    ),
+    Action("view.follow", ("f",), "follow", "Keeps the playhead in view when it moves, or not.", "view"),
+    Action("panel.separate", ("S",), "separate", "Chooses a model and makes the stems.", "panels", panes=ALL, rank=70),
+    Action(
+        "panel.presets",
+        ("P",),
+        "presets",
+        "Lists the presets, shows what one would change, applies or saves one.",
+        "panels",
+        panes=ALL,
+        rank=71,
+    ),
+    Action(
+        "panel.null",
+        ("N",),
+        "null",
+        "Shows the null figures and bands, of every strip too.",
+        "panels",
+        panes=ALL,
+        rank=72,
+    ),
+    Action("panel.history", ("H",), "history", "Lists every edit of this session, and goes to any.", "panels"),
+    Action("panel.models", ("M",), "models", "Lists the networks: installed or not, licence, size.", "panels"),
+    Action("panel.info", ("I",), "file", "Shows what the file is, its loudness and its faults.", "panels"),
+    Action("panel.store", ("B",), "stem store", "Lists what the stem store holds, and makes room.", "panels"),
+    Action("panel.doctor", ("exclamation_mark",), "doctor", "Shows what this machine has and lacks.", "panels"),
+    Action("file.open", ("o",), "open", "Opens a master or a session.", "file", panes=ALL, rank=80),
+    Action("file.save", ("W",), "save", "Writes the session beside its source.", "file", panes=ALL, rank=74),
+    Action("file.render", ("R",), "render", "Renders the repaired master, with its proof.", "file", panes=ALL, rank=73),
+    Action("file.export", ("E",), "export stems", "Writes stems and residual as WAV into a folder.", "file"),
+    Action("file.compare", ("K",), "compare files", "Null test of the source against another file.", "file"),
+    Action("job.cancel", ("escape",), "stop job", "Stops what runs, after asking; what is done so far is kept.", "app"),
+    Action("app.help", ("question_mark",), "help", "Shows every key.", "app", panes=ALL, rank=99),
+    Action(
+        "app.palette",
+        ("colon",),
+        "palette",
+        "Finds an action by its name, or takes PATH=VALUE.",
+        "app",
+        panes=ALL,
+        rank=98,
+    ),
+    Action("app.theme", ("F",), "theme", "Goes through the themes: dark, light, high contrast.", "app"),
+    Action("app.leave", ("q",), "quit", "Leaves; asks when the session is not saved.", "app"),
+    Action("list.next", ("j", "down"), "next", "The next line.", "lists", where="list"),
+    Action("list.previous", ("k", "up"), "previous", "The line above.", "lists", where="list"),
+    Action("list.first", ("home", "g"), "first", "The first line.", "lists", where="list"),
+    Action("list.last", ("end", "G"), "last", "The last line.", "lists", where="list"),
+    Action("list.page_down", ("pagedown",), "page on", "A page on.", "lists", where="list"),
+    Action("list.page_up", ("pageup",), "page back", "A page back.", "lists", where="list"),
+    Action("list.choose", ("enter",), "choose", "Does what the panel is for.", "lists", where="list"),
+    Action("list.filter", ("slash",), "filter", "Words that a line must hold to be shown.", "lists", where="list"),
+    Action(
+        "list.own",
+        ("w",),
+        "save own",
+        "Presets: saves the present strips as a preset of one's own.",
+        "lists",
+        where="list",
+    ),
+    Action("list.remove", ("d",), "remove", "Stem store: removes the chosen entry.", "lists", where="list"),
+    Action("list.close", ("escape", "q"), "back", "Closes the panel.", "lists", where="list"),
+    Action("form.next", ("down", "j", "tab"), "next", "The next field.", "forms", where="form"),
+    Action("form.previous", ("up", "k", "shift+tab"), "previous", "The field above.", "forms", where="form"),
+    Action("form.less", ("left", "h"), "less", "The value before.", "forms", where="form"),
+    Action("form.more", ("right", "l"), "more", "The value after.", "forms", where="form"),
+    Action("form.type", ("equals_sign",), "type", "Opens a field for a typed value.", "forms", where="form"),
+    Action("form.go", ("enter",), "go", "Carries out what the form says.", "forms", where="form"),
+    Action("form.close", ("escape", "q"), "back", "Closes the form.", "forms", where="form"),
+)
+"""In the order of the help."""
+
+DISPLAY = {
+    "less_than_sign": "<", "greater_than_sign": ">", "left_square_bracket": "[", "right_square_bracket": "]",
+    "backslash": "\\", "apostrophe": "'", "left_curly_bracket": "{", "right_curly_bracket": "}", "comma": ",",
+    "semicolon": ";", "equals_sign": "=", "full_stop": ".", "plus": "+", "minus": "-", "question_mark": "?",
+    "colon": ":", "slash": "/", "exclamation_mark": "!", "left_parenthesis": "(", "right_parenthesis": ")",
+    "escape": "Esc", "enter": "Enter", "backspace": "Backspace", "tab": "Tab", "shift+tab": "Shift+Tab", "home": "Home",
+    "end": "End", "left": "Left", "right": "Right", "up": "Up", "down": "Down", "pagedown": "PgDn", "pageup": "PgUp",
+    "shift+left": "Shift+Left", "shift+right": "Shift+Right", "shift+up": "Shift+Up", "shift+down": "Shift+Down",
+    "ctrl+r": "Ctrl+R", "space": "Space",
+}  # fmt: skip
+"""How keys are written for people, where Textual's name is not the key itself."""
+
+Keymap = Mapping[str, tuple[str, ...]]
+"""Keys of the user's own by action id."""
+
+
+def keys_of(action: Action, keymap: Keymap) -> tuple[str, ...]:
+    """The keys of an action: the user's own, else the default ones."""
+    return keymap.get(action.id, action.keys)
+
+
+def shown(key: str) -> str:
+    """A key as people write it."""
+    return DISPLAY.get(key, key)
+
+
+def bindings(where: Where) -> list[Binding]:
+    """The default bindings of a kind of screen, each with its action's id, so that a keymap can replace them."""
+    from textual.binding import Binding
+
+    return [
+        Binding(",".join(action.keys), action.method, action.title, show=False, id=action.id)
+        for action in ACTIONS
+        if action.where == where
+    ]
+
+
+def in_footer(pane: str) -> list[Action]:
+    """The actions that the footer shows for a pane, most useful first."""
+    return sorted((action for action in ACTIONS if pane in action.panes), key=lambda action: action.rank)
+
+
+def groups(actions: Iterable[Action] = ACTIONS) -> dict[str, list[Action]]:
+    """Actions by group, in order."""
+    found: dict[str, list[Action]] = {}
+    for action in actions:
+        found.setdefault(action.group, []).append(action)
+    return found
+
+
+def by_id(wanted: str) -> Action:
+    """The action of an id. Raises KeyError."""
+    return next(action for action in ACTIONS if action.id == wanted)
+
+
+def clashes(keymap: Keymap) -> list[str]:
+    """Keys that two actions of one kind of screen would have, in words."""
+    found: list[str] = []
+    taken: dict[tuple[Where, str], Action] = {}
+    for action in ACTIONS:
+        for key in keys_of(action, keymap):
+            other = taken.setdefault((action.where, key), action)
+            if other is not action:
+                found.append(f"{shown(key)} is the key of {other.id} and {action.id}")
+    return found
+
+
+def key_table() -> str:
+    """The default keys as Markdown tables, for `docs/keys.md`."""
+    lines: list[str] = []
+    for group, actions in groups().items():
+        lines += [f"## {group.capitalize()}", "", "| key | id | does |", "|---|---|---|"]
+        for action in actions:
+            keys = ", ".join(f"`{shown(key)}`" for key in action.keys)
+            lines.append(f"| {keys} | `{action.id}` | {action.about} |")
+        lines.append("")
+    return "\n".join(lines)

@@ -1,0 +1,118 @@
+"""What every part of the desk has in common: its state, how an edit is made, and how it is drawn again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from textual.screen import Screen
+
+from core.errors import UnbakeError
+from core.session.document import Session
+from core.session.edits import Change
+from tui.desk.bench import Bench
+from tui.desk.messages import Trouble
+from tui.jobs import Jobs, JobStoppedError
+
+if TYPE_CHECKING:
+    from tui.app import Workstation
+
+PANES = ("overview", "lanes", "chain")
+
+
+class DeskBase(Screen[None]):
+    """State and the few ways to change it. Painting is the screen's, actions are the mixins'."""
+
+    def __init__(self, path: Path | None) -> None:
+        super().__init__()
+        self.path = path
+        self.bench = Bench()
+        self.said = ""
+
+    @property
+    def workstation(self) -> Workstation:
+        """The app, as what it is."""
+        return cast("Workstation", self.app)
+
+    @property
+    def jobs(self) -> Jobs:
+        """The worker processes."""
+        assert self.workstation.jobs is not None
+        return self.workstation.jobs
+
+    @property
+    def pane(self) -> str:
+        """The pane that keys go to."""
+        focused = self.focused
+        return focused.id if focused is not None and focused.id in PANES else "lanes"
+
+    def paint(self) -> None:
+        """Draws everything that may have changed."""
+        raise NotImplementedError
+
+    def paint_time(self) -> None:
+        """Draws the ruler and the overview."""
+        raise NotImplementedError
+
+    def editable(self) -> bool:
+        """Whether the session can be changed now; says why when it can't."""
+        if self.bench.editor is None:
+            self.say("the file is still being read" if self.bench.located else "nothing is open: o opens a file")
+            return False
+        if self.bench.read_only:
+            self.say("read only: another workstation has this session open; o opens it again")
+            return False
+        return True
+
+    def edit(self, make: Callable[[Session], Change]) -> bool:
+        """Makes a change and keeps it; gives whether anything changed."""
+        editor = self.bench.editor
+        if editor is None or not self.editable():
+            return False
+        try:
+            change = make(editor.session)
+        except UnbakeError as error:
+            self.complain(error)
+            return False
+        if not editor.apply(change):
+            return False
+        self.after_edit(change.what)
+        return True
+
+    def after_edit(self, said: str) -> None:
+        """What follows every change of the document: the journal, the proof, the picture."""
+        raise NotImplementedError
+
+    def say(self, text: str) -> None:
+        """Says something in the jobs line."""
+        self.said = text
+        self.show_jobs()
+
+    def show_jobs(self) -> None:
+        """Draws the jobs line."""
+        raise NotImplementedError
+
+    def complain(self, error: UnbakeError) -> None:
+        """An error as a notice, with what to do about it."""
+        where = "" if error.where is None else f"{error.where}: "
+        remedy = f"\n{error.remedy}" if error.remedy else ""
+        self.app.notify(f"{where}{error.what}{remedy}", title="not done", severity="error", timeout=12, markup=False)
+
+    def ask(self, coroutine: Coroutine[Any, Any, object], group: str = "jobs", *, exclusive: bool = False) -> None:
+        """Runs what takes a while; its errors become notices, a cancelled job a word."""
+        self.run_worker(self._guarded(coroutine), group=group, exclusive=exclusive)
+
+    async def _guarded(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        try:
+            await coroutine
+        except UnbakeError as error:
+            self.complain(error)
+        except JobStoppedError:
+            self.say("stopped; what was done is kept")
+        finally:
+            self.show_jobs()
+
+    def on_trouble(self, message: Trouble) -> None:
+        """A thread's error becomes a notice."""
+        self.complain(message.error)

@@ -1,0 +1,128 @@
+"""The desk's state: what is open, where the engineer is in it, and what is known of it.
+
+Only the desk's own handlers change it; widgets are told what to draw, and worker threads post messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from core.handover.certificate import Certificate
+from core.jobs.opening import Located
+from core.measure.inspect import FileReport
+from core.measure.overview import Overview
+from core.recombine.check import SessionCheck
+from core.session.document import RESIDUAL, Session, Strip
+from core.session.editor import Editor
+from core.session.edits import MASTER, Change
+from core.session.processors import EQUALISERS, Processor
+from tui.desk.timeline import Timeline
+
+
+class Fader(NamedTuple):
+    """A row of the chain pane: a value of the strip itself."""
+
+    name: str
+
+
+class Insert(NamedTuple):
+    """A row of the chain pane: a processor."""
+
+    place: int
+
+
+class Value(NamedTuple):
+    """A row of the chain pane: a parameter of a processor."""
+
+    place: int
+    name: str
+
+
+RowKey = Fader | Insert | Value
+
+
+@dataclass
+class Bench:
+    """Everything the desk shows. Without an editor nothing can be changed yet."""
+
+    located: Located | None = None
+    editor: Editor | None = None
+    read_only: bool = False
+    timeline: Timeline = field(default_factory=lambda: Timeline(0, 44_100))
+    strip: str = ""
+    row: RowKey = field(default_factory=lambda: Fader("gain_db"))
+    open_insert: int | None = None
+    """The processor whose parameters are shown below it."""
+    stems: dict[str, Path] = field(default_factory=dict)
+    stem_sum_dbfs: float | None = None
+    overviews: dict[str, Overview] = field(default_factory=dict)
+    report: FileReport | None = None
+    check: SessionCheck | None = None
+    checking: bool = False
+    certificate: Certificate | None = None
+    last_change: Repeat | None = None
+    spectrogram: bool = False
+
+    @property
+    def session(self) -> Session | None:
+        """The document as it stands."""
+        return None if self.editor is None else self.editor.session
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The strips in the order of the lanes, master stage last."""
+        session = self.session
+        if session is None:
+            return ()
+        return (*session.separation.stems, RESIDUAL, MASTER)
+
+    @property
+    def strip_value(self) -> Strip:
+        """The chosen strip; the master stage is a strip without a fader."""
+        session = self.session
+        if session is None:
+            return Strip()
+        return session.strips.get(self.strip, Strip())
+
+    @property
+    def chain(self) -> Sequence[Processor]:
+        """The processors of the chosen strip, or of the master stage."""
+        session = self.session
+        if session is None:
+            return ()
+        return session.master if self.strip == MASTER else self.strip_value.chain
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz of the source."""
+        return self.timeline.sample_rate
+
+    @property
+    def equalisers(self) -> list[Processor]:
+        """The equalisers of the chosen chain."""
+        return [processor for processor in self.chain if isinstance(processor, EQUALISERS)]
+
+    @property
+    def untouched(self) -> bool:
+        """Whether this is a new session without an edit, of which there is nothing on the disk yet."""
+        editor = self.editor
+        return editor is not None and editor.present.parent is None and not editor.path.exists()
+
+    @property
+    def needs_stems(self) -> bool:
+        """Whether a changed strip has no stem yet."""
+        session = self.session
+        return session is not None and any(name not in self.stems for name in session.changed)
+
+
+class Repeat(NamedTuple):
+    """The last edit in a form that can be made again on another strip."""
+
+    make: object
+    what: str
+
+
+__all__ = ["MASTER", "RESIDUAL", "Bench", "Change", "Fader", "Insert", "Repeat", "RowKey", "Value"]

@@ -1,0 +1,345 @@
+"""Keys that reach beyond the desk: panels, files, jobs, leaving."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from core.audio.outputs import default_output_path, output_format
+from core.jobs import messages
+from core.session import edits, files, presets
+from core.session.document import Session
+from core.session.edits import Change
+from core.session.toml import Origin
+from tui import actions
+from tui.desk.editing import Editing
+from tui.panels.ask import Answer, Ask, Typed
+from tui.theme import THEMES
+
+
+class Filing(Editing):
+    """Panels, files, jobs."""
+
+    async def open(self, path: Path) -> None:
+        """Opens a master or a session in place of what is open."""
+        raise NotImplementedError
+
+    async def make_stems(self, session: Session, device: str) -> None:
+        """Gets the stems of a session and shows them."""
+        raise NotImplementedError
+
+    def check_soon(self) -> None:
+        """Proves the session afresh when nothing was edited for a moment."""
+        raise NotImplementedError
+
+    def action_panel_separate(self) -> None:
+        """Chooses a model and makes the stems."""
+        session = self.bench.session
+        if session is None:
+            self.editable()
+            return
+        from tui.panels.separate import SeparateForm, Wanted
+
+        def chosen(wanted: Wanted | None) -> None:
+            if wanted is not None:
+                self.ask(self._separate(wanted))
+
+        self.app.push_screen(SeparateForm(session, self.bench.read_only), chosen)
+
+    async def _separate(self, wanted: Any) -> None:
+        session = self.bench.session
+        assert session is not None
+        if wanted.stems_from is not None:
+            request = messages.NewSession(source=session.source.path, stems_from=wanted.stems_from, align=wanted.align)
+            fresh = await self.jobs.run(request, "taking in stems")
+            separation = fresh.session.separation
+        else:
+            separation = wanted.separation
+        if separation != session.separation and self.editable():
+            # the hashes of the stems that are pinned belong to what made them
+            self.edit(lambda now: Change(_replaced(now, separation=separation), f"stems of {separation.model}", None))
+        session = self.bench.session
+        assert session is not None
+        await self.make_stems(session, wanted.device)
+
+    def action_panel_presets(self) -> None:
+        """Lists the presets; applies one."""
+        session = self.bench.session
+        if session is None:
+            self.editable()
+            return
+        from tui.panels.presets import PresetsPanel
+
+        def chosen(preset: presets.Preset | None) -> None:
+            if preset is not None and self.editable():
+                self.edit(lambda now: edits.lay(now, preset))
+
+        self.app.push_screen(PresetsPanel(session, self.bench.strip), chosen)
+
+    def action_panel_null(self) -> None:
+        """The null figures."""
+        from tui.panels.null import NullPanel
+
+        if self.bench.session is not None:
+            self.app.push_screen(NullPanel(self.bench))
+            self.check_soon()
+
+    def action_panel_history(self) -> None:
+        """Every edit, as a tree."""
+        editor = self.bench.editor
+        if editor is None:
+            self.editable()
+            return
+        from tui.panels.history import HistoryPanel
+
+        def chosen(number: int | None) -> None:
+            if number is not None and self.editable() and editor.present.number != number:
+                editor.go_to(number)
+                self.after_edit(f"went to edit {number}")
+
+        self.app.push_screen(HistoryPanel(editor.history), chosen)
+
+    def action_panel_models(self) -> None:
+        """The networks."""
+        from tui.panels.models import ModelsPanel
+
+        self.app.push_screen(ModelsPanel())
+
+    def action_panel_info(self) -> None:
+        """What the file is."""
+        from tui.panels.info import InfoPanel
+
+        if self.bench.located is not None:
+            self.app.push_screen(InfoPanel(self.bench))
+
+    def action_panel_store(self) -> None:
+        """The stem store."""
+        from tui.panels.store import StorePanel
+
+        self.app.push_screen(StorePanel(self.jobs))
+
+    def action_panel_doctor(self) -> None:
+        """What this machine has."""
+        from tui.panels.doctor import DoctorPanel
+
+        self.app.push_screen(DoctorPanel(self.jobs))
+
+    def action_app_help(self) -> None:
+        """Every key."""
+        from tui.panels.help import HelpPanel
+
+        self.app.push_screen(HelpPanel(self.pane, self.bench.sample_rate))
+
+    def action_app_palette(self) -> None:
+        """Finds an action, or takes PATH=VALUE."""
+        from tui.panels.palette import PalettePanel
+
+        def chosen(wanted: str | None) -> None:
+            if wanted is None:
+                return
+            if "=" in wanted:
+                self.edit(lambda now: Change(files.set_values(now, [wanted]), f"set {wanted}", None))
+            else:
+                self.call_later(self.run_action, actions.by_id(wanted).method)
+
+        self.app.push_screen(PalettePanel(), chosen)
+
+    def action_app_theme(self) -> None:
+        """The next theme."""
+        names = [theme.name for theme in THEMES]
+        self.app.theme = names[(names.index(self.app.theme) + 1) % len(names)] if self.app.theme in names else names[0]
+        self.say(f"theme {self.app.theme}")
+
+    def action_file_open(self) -> None:
+        """Chooses a file."""
+        from tui.panels.open import OpenPanel
+
+        def chosen(path: Path | None) -> None:
+            if path is not None:
+                self.ask(self._leave_then_open(path), group="opening", exclusive=True)
+
+        start = self.bench.located.source.parent if self.bench.located is not None else Path.cwd()
+        self.app.push_screen(OpenPanel(start), chosen)
+
+    async def _leave_then_open(self, path: Path) -> None:
+        if await self.may_leave("open another file"):
+            await self.open(path)
+
+    def action_file_save(self) -> None:
+        """Writes the session."""
+        if self.bench.editor is not None and self.editable():
+            self.ask(self.save())
+
+    async def save(self) -> bool:
+        """Writes the session; asks first when another program changed the file."""
+        editor = self.bench.editor
+        assert editor is not None
+        if editor.changed_on_disk():
+            question = f"{editor.path.name} was changed by another program since it was opened."
+            answers = [Answer("w", "write over it; what is there now stays in the history")]
+            if await self.app.push_screen_wait(Ask(question, answers)) is None:
+                return False
+        editor.save()
+        self.say(f"saved {editor.path.name}")
+        self.paint()
+        return True
+
+    def action_file_render(self) -> None:
+        """Renders."""
+        session, editor = self.bench.session, self.bench.editor
+        if session is None or editor is None:
+            self.editable()
+            return
+        from tui.panels.render import RenderForm, Wanted
+
+        def chosen(wanted: Wanted | None) -> None:
+            if wanted is not None:
+                self.ask(self._render_as(wanted))
+
+        self.app.push_screen(RenderForm(session), chosen)
+
+    async def _render_as(self, wanted: Any) -> None:
+        from tui.panels.render import dither_of, with_dither
+
+        editor = self.bench.editor
+        assert editor is not None
+        if wanted.dither != dither_of(editor.session):
+            what = f"master: dither {wanted.dither}"
+            self.edit(lambda now: Change(_replaced(now, master=with_dither(now, wanted.dither)), what, None))
+        session = editor.session
+        request = messages.Render(
+            session=session,
+            session_path=str(editor.path),
+            out=str(wanted.out),
+            report=None if wanted.report is None else str(wanted.report),
+            subtype=wanted.subtype,
+            overs=wanted.overs,
+            force=wanted.force,
+        )
+        rendered = await self.jobs.run(request, "rendering")
+        self.bench.certificate = rendered.certificate
+        self._pin(session, rendered.session)
+        proof = rendered.certificate.certificate
+        verdict = "identical" if proof.identical else "rest exact" if rendered.certificate.passed else "the proof FAILS"
+        self.say(f"{verdict}: {rendered.certificate.output} ({rendered.certificate.realtime_factor:.0f}x real time)")
+        self.paint()
+
+    def _pin(self, before: Session, after: Session) -> None:
+        """Keeps the hashes of the stems that a job used, unless the stems were chosen anew meanwhile."""
+        now = self.bench.session
+        if now is None or self.bench.read_only or after.separation == before.separation:
+            return
+        if now.separation == before.separation:
+            self.edit(lambda session: Change(_replaced(session, separation=after.separation), "stems pinned", "pin"))
+
+    def action_file_export(self) -> None:
+        """Stems as WAV into a folder."""
+        session = self.bench.session
+        if session is None:
+            self.editable()
+            return
+        source = Path(session.source.path)
+
+        def taken(folder: str | None) -> None:
+            if folder:
+                self.ask(self._export(session, Path(folder).expanduser()))
+
+        self.app.push_screen(
+            Typed("export stems and residual into the folder", str(source.with_name(f"{source.stem} stems"))), taken
+        )
+
+    async def _export(self, session: Session, folder: Path) -> None:
+        separation = session.separation
+        request = messages.ExportStems(
+            source=session.source.path,
+            folder=str(folder),
+            model=separation.model,
+            stems=separation.stems,
+            overlap=separation.overlap,
+            device="auto",
+            force=False,
+        )
+        made = await self.jobs.run(request, "exporting stems")
+        self.say(f"{len(made.stems) + 1} files in {folder}")
+
+    def action_file_compare(self) -> None:
+        """Null test against another file."""
+        located = self.bench.located
+        if located is None:
+            self.editable()
+            return
+        fmt = output_format(located.info, None, None)
+        other = default_output_path(located.source, fmt)
+
+        def taken(path: str | None) -> None:
+            if path:
+                self.ask(self._compare(located.source, Path(path).expanduser()))
+
+        self.app.push_screen(Typed(f"null test of {located.source.name} against", str(other)), taken)
+
+    async def _compare(self, a: Path, b: Path) -> None:
+        from tui.panels.null import ComparisonPanel
+
+        request = messages.NullTest(a=str(a), b=str(b), threshold_dbfs=None, align=True)
+        report = await self.jobs.run(request, f"null test against {b.name}", lane="analysis")
+        self.app.push_screen(ComparisonPanel(a, b, report))
+
+    def action_job_cancel(self) -> None:
+        """Stops what runs, after asking."""
+        job = self.jobs.shown
+        if job is not None:
+            self.ask(self._stop(job), group="asking", exclusive=True)
+        elif self.said:
+            self.say("")
+
+    async def _stop(self, job: Any) -> None:
+        question = f"Stop {job.title}?" if not job.stopping else f"{job.title} is stopping. End its process at once?"
+        if await self.app.push_screen_wait(Ask(question, [Answer("s", "stop; what is done so far is kept")])) == "s":
+            self.jobs.cancel(job)
+            self.show_jobs()
+
+    def action_app_leave(self) -> None:
+        """Leaves."""
+        self.ask(self._leave(), group="asking", exclusive=True)
+
+    async def _leave(self) -> None:
+        if self.jobs.shown is not None:
+            question = f"{self.jobs.shown.title} is running."
+            if (
+                await self.app.push_screen_wait(
+                    Ask(question, [Answer("q", "quit; it goes on where it was when asked again")])
+                )
+                is None
+            ):
+                return
+        if await self.may_leave("quit"):
+            self.close_document()
+            self.app.exit(0)
+
+    async def may_leave(self, what: str) -> bool:
+        """Whether what is open may be left: saved, or left in its journal, as the engineer says."""
+        editor = self.bench.editor
+        if editor is None or editor.saved or self.bench.read_only or self.bench.untouched:
+            return True
+        question = f"{editor.path.name} is not saved."
+        answers = [
+            Answer("s", f"save it and {what}"),
+            Answer("l", f"leave it and {what}: the journal keeps every edit and offers them next time"),
+        ]
+        answer = await self.app.push_screen_wait(Ask(question, answers))
+        if answer == "s":
+            return await self.save()
+        return answer == "l"
+
+    def close_document(self) -> None:
+        """Lets go of what is open."""
+        raise NotImplementedError
+
+
+def _replaced(session: Session, **fields: Any) -> Session:
+    """The session with other values, checked as one that is read from a file."""
+    changed = msgspec.structs.replace(session, **fields)
+    files.check_strips(changed, Origin("this session"))
+    return changed

@@ -1,0 +1,1 @@
+"""What opens over the desk: lists to choose from, forms to fill in, questions to answer."""

@@ -1,0 +1,100 @@
+"""A question with a few answers, each a key; and a field for one typed value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from core.errors import UnbakeError
+
+
+class Answer(NamedTuple):
+    """One answer: its key, and what it does."""
+
+    key: str
+    title: str
+
+
+class Ask(ModalScreen[str | None]):
+    """Asks; gives the key of the answer, None for Esc."""
+
+    DEFAULT_CSS = """
+    Ask { align: center middle; background: $background 50%;
+        & > Vertical { width: 70; max-width: 100%; height: auto; max-height: 100%; padding: 1 2; }
+        & > Vertical { background: $panel; border-left: thick $accent; }
+        & Static { width: 1fr; height: auto; }
+        & .question { text-style: bold; margin-bottom: 1; }
+    }
+    """
+
+    def __init__(self, question: str, answers: Sequence[Answer]) -> None:
+        super().__init__()
+        self._question = question
+        self._answers = tuple(answers)
+
+    def compose(self) -> ComposeResult:
+        """The question, then a line for each answer."""
+        with Vertical():
+            yield Static(self._question, classes="question", markup=False)
+            for answer in (*self._answers, Answer("Esc", "back")):
+                yield Static(f"{answer.key:>5}  {answer.title}", markup=False)
+
+    def on_key(self, event: events.Key) -> None:
+        """An answer's key answers; everything else is left alone."""
+        event.stop()
+        if event.key == "escape":
+            self.dismiss(None)
+        for answer in self._answers:
+            if event.character == answer.key or event.key == answer.key.lower():
+                self.dismiss(answer.key)
+                return
+
+
+class Typed(ModalScreen[str | None]):
+    """A field that takes every key until Enter or Esc. `check` raises UnbakeError for what can't be."""
+
+    DEFAULT_CSS = """
+    Typed { align: center bottom; background: transparent;
+        & > Vertical { width: 100%; height: auto; background: $panel; padding: 0 1; }
+        & Static { width: 1fr; height: auto; color: $foreground 70%; }
+        & .wrong { color: $error; text-style: bold; display: none; }
+        & Input { border: none; height: 1; padding: 0; background: $surface; }
+        & Input:focus { border: none; }
+    }
+    """
+
+    def __init__(self, title: str, value: str, check: Callable[[str], object] = str) -> None:
+        super().__init__()
+        self._title = title
+        self._value = value
+        self._check = check
+
+    def compose(self) -> ComposeResult:
+        """What is asked, the field, and what was wrong with it."""
+        with Vertical():
+            yield Static(self._title, markup=False)
+            yield Input(self._value, select_on_focus=True)
+            yield Static("", classes="wrong", markup=False)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Takes the value, or says what is wrong with it and stays."""
+        try:
+            self._check(event.value)
+        except UnbakeError as error:
+            wrong = self.query_one(".wrong", Static)
+            wrong.display = True
+            wrong.update(error.line())
+        else:
+            self.dismiss(event.value)
+
+    def on_key(self, event: events.Key) -> None:
+        """Esc leaves everything as it was."""
+        if event.key == "escape":
+            event.stop()
+            self.dismiss(None)

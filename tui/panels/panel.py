@@ -1,0 +1,188 @@
+"""A list to choose from, over the desk: filter, cursor, details. Panels with a subject are made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, TypeVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input
+
+from tui import actions
+from tui.widgets.line import Line, Piece, spread
+from tui.widgets.rows import Cell, Row, Rows
+
+Result = TypeVar("Result")
+
+
+class Panel(ModalScreen[Result]):
+    """Rows with a filter above and details below. Subclasses give `title`, `rows`, `detail` and `choose`."""
+
+    DEFAULT_CSS = """
+    Panel { align: center middle; background: $background 50%;
+        & > Vertical { width: 100%; max-width: 130; height: 100%; background: $surface; }
+        & .title { background: $panel; }
+        & Input { border: none; height: 1; padding: 0 1; background: $panel; display: none; }
+        & Input:focus { border: none; }
+        & #list { height: 1fr; }
+        & #detail { height: auto; max-height: 50%; border-top: solid $panel; display: none; }
+        & .keys { background: $panel; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("list")]
+    title_text: str = ""
+    hints: ClassVar[tuple[str, ...]] = ("list.choose", "list.filter", "list.close")
+    """Actions that the panel's last line shows."""
+    choice_title: str = "choose"
+    empty: str = "nothing here"
+
+    def compose(self) -> ComposeResult:
+        """Title, filter, list, details, keys."""
+        with Vertical():
+            yield Line(classes="title")
+            yield Input(placeholder="words that a line must hold", id="filter")
+            yield Rows(id="list", empty=f"  {self.empty}")
+            yield Rows(id="detail")
+            yield Line(classes="keys")
+
+    def on_mount(self) -> None:
+        """Shows what there is."""
+        detail = self.query_one("#detail", Rows)
+        detail.can_focus = False
+        self.query_one("#list").focus()
+        self.renew()
+
+    def rows(self) -> Sequence[Row]:
+        """Every line of the list."""
+        raise NotImplementedError
+
+    def detail(self, key: object) -> Sequence[Row]:
+        """What is said of the chosen line below the list."""
+        del key
+        return ()
+
+    def choose(self, key: object) -> None:
+        """Does what the panel is for."""
+        raise NotImplementedError
+
+    def renew(self, chosen: int | None = None) -> None:
+        """Draws the lines that the filter lets through."""
+        wanted = self.query_one("#filter", Input).value.lower().split()
+        shown = [each for each in self.rows() if not wanted or (each.choice and _holds(each, wanted))]
+        self.query_one("#list", Rows).show(shown, chosen)
+        self.query_one(".title", Line).show([(f" {self.title_text}", "bold"), *self.about()])
+        self.query_one(".keys", Line).show(self._keys())
+        self._renew_detail()
+
+    def about(self) -> Sequence[Piece]:
+        """What stands beside the title."""
+        return ()
+
+    @property
+    def list(self) -> Rows:
+        """The list."""
+        return self.query_one("#list", Rows)
+
+    def on_resize(self) -> None:
+        """Wide and narrow lines may differ."""
+        self.call_after_refresh(self.renew)
+
+    def action_list_next(self) -> None:  # noqa: D102
+        self._step(1)
+
+    def action_list_previous(self) -> None:  # noqa: D102
+        self._step(-1)
+
+    def action_list_first(self) -> None:  # noqa: D102
+        self._step(-(10**9))
+
+    def action_list_last(self) -> None:  # noqa: D102
+        self._step(10**9)
+
+    def action_list_page_down(self) -> None:  # noqa: D102
+        self._step(max(1, self.list.size.height - 1))
+
+    def action_list_page_up(self) -> None:  # noqa: D102
+        self._step(-max(1, self.list.size.height - 1))
+
+    def action_list_choose(self) -> None:  # noqa: D102
+        if self.list.chosen >= 0:
+            self.choose(self.list.chosen_key)
+
+    def action_list_filter(self) -> None:  # noqa: D102
+        field = self.query_one("#filter", Input)
+        field.display = True
+        field.focus()
+
+    def action_list_close(self) -> None:  # noqa: D102
+        self.dismiss(None)
+
+    @on(Input.Changed, "#filter")
+    def _filtered(self, event: Input.Changed) -> None:
+        self.renew(0)
+        names = [each.cells[1].text.lower() if len(each.cells) > 1 else "" for each in self.list.rows]
+        wanted = event.value.lower().strip()
+        if wanted:  # a line that is called so comes before one that only says so
+            self.list.choose(next((place for place, name in enumerate(names) if name.startswith(wanted)), 0))
+            self._renew_detail()
+
+    @on(Input.Submitted, "#filter")
+    def _filter_taken(self) -> None:
+        self.list.focus()
+
+    def on_key(self, event: events.Key) -> None:
+        """In the filter, Esc empties it and the arrows move the list; every other key is typed."""
+        field = self.query_one("#filter", Input)
+        if not field.has_focus:
+            return
+        if event.key == "escape":
+            event.stop()
+            event.prevent_default()
+            field.value = ""
+            field.display = False
+            self.list.focus()
+        elif event.key in ("down", "up"):
+            event.stop()
+            event.prevent_default()
+            self._step(1 if event.key == "down" else -1)
+
+    @on(Rows.Chosen)
+    def _clicked(self, message: Rows.Chosen) -> None:
+        if message.rows is self.list:
+            self._renew_detail()
+            if message.again:
+                self.action_list_choose()
+
+    def _step(self, by: int) -> None:
+        self.list.step(by)
+        self._renew_detail()
+
+    def _renew_detail(self) -> None:
+        detail = self.query_one("#detail", Rows)
+        rows = self.detail(self.list.chosen_key) if self.list.chosen >= 0 else ()
+        detail.display = bool(rows)
+        detail.show([each._replace(choice=False) for each in rows])
+        detail.styles.height = len(rows) + 1
+
+    def _keys(self) -> list[Piece]:
+        pieces: list[Piece] = []
+        for action_id in self.hints:
+            action = actions.by_id(action_id)
+            key = actions.shown(actions.keys_of(action, getattr(self.app, "keymap", {}))[0])
+            title = self.choice_title if action_id == "list.choose" else action.title
+            pieces += [(f" {key}", "$accent bold"), (f" {title} ", "$foreground 70%")]
+        return spread(pieces, [], self.size.width)
+
+
+def _holds(row: Row, wanted: Sequence[str]) -> bool:
+    text = " ".join(cell.text for cell in row.cells).lower()
+    return all(word in text for word in wanted)
+
+
+def heading(text: str) -> Row:
+    """A line between others that is no choice."""
+    return Row((Cell(f" {text}", "head"),), choice=False)

@@ -1,0 +1,104 @@
+"""The presets: what each would change in the session that is open, applying one, and saving one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from core.errors import UnbakeError
+from core.session import changes, presets
+from core.session.document import Session
+from core.session.edits import MASTER
+from tui.panels.ask import Answer, Ask, Typed
+from tui.panels.panel import Panel
+from tui.widgets.rows import Cell, Row
+
+SIGNS = {"added": ("+", "good"), "removed": ("-", "bad"), "changed": ("~", "accent")}
+
+
+class PresetsPanel(Panel[presets.Preset]):
+    """Gives the preset to lay over the session."""
+
+    title_text = "presets"
+    choice_title = "apply"
+    hints: ClassVar[tuple[str, ...]] = ("list.choose", "list.filter", "list.own", "list.close")
+    empty = "no presets"
+
+    def __init__(self, session: Session, strip: str) -> None:
+        super().__init__()
+        self._session = session
+        self._strip = strip
+        self._presets, self._broken = presets.all_presets()
+
+    def rows(self) -> list[Row]:
+        """One line a preset; the user's broken files say what is wrong."""
+        rows = [
+            Row(
+                (
+                    Cell("  "),
+                    Cell(preset.name, "name", 24),
+                    Cell("yours" if preset.origin != "built in" else "", "accent", 7),
+                    Cell(preset.about),
+                ),
+                key=preset,
+            )
+            for preset in self._presets
+        ]
+        return rows + [Row((Cell("  ! ", "bad"), Cell(problem, "bad")), choice=False) for _, problem in self._broken]
+
+    def detail(self, key: object) -> Sequence[Row]:
+        """What it would change."""
+        if not isinstance(key, presets.Preset):
+            return ()
+        try:
+            found = changes.differences(self._session, key.over(self._session))
+        except UnbakeError as error:
+            return [Row((Cell(f"  can't be applied: {error.line()}", "bad"),))]
+        if not found:
+            return [Row((Cell("  would change nothing", "dim"),))]
+        return [Row((Cell(f"  {SIGNS[each.kind][0]} ", SIGNS[each.kind][1]), Cell(each.line))) for each in found[:12]]
+
+    def choose(self, key: object) -> None:
+        """Gives the preset, if it can be applied."""
+        if isinstance(key, presets.Preset):
+            try:
+                key.over(self._session)
+            except UnbakeError as error:
+                self.app.notify(error.line(), severity="error", markup=False)
+            else:
+                self.dismiss(key)
+
+    def action_list_own(self) -> None:
+        """Saves what the strips are now as a preset."""
+        if not self._session.changed and not self._session.master:
+            self.app.notify("nothing is changed, so there is nothing to save", severity="warning")
+            return
+
+        def named(name: str | None) -> None:
+            if name:
+                self.run_worker(self._save(name))
+
+        self.app.push_screen(Typed("save the changed strips as a preset named", "my-preset"), named)
+
+    async def _save(self, name: str) -> None:
+        strips = tuple(each for each in self._session.changed if each != MASTER)
+        force = False
+        while True:
+            about = f"{', '.join(strips) or 'master'} of {self._session.source.path.rsplit('/', 1)[-1]}"
+            try:
+                path = presets.save_own(name, about, self._session, strips, bool(self._session.master), force=force)
+            except UnbakeError as error:
+                answers = [Answer("r", "replace it")]
+                if (
+                    force
+                    or "exists already" not in error.what
+                    or await self.app.push_screen_wait(Ask(error.what, answers)) is None
+                ):
+                    self.app.notify(error.line(), severity="error", markup=False)
+                    return
+                force = True
+            else:
+                self.app.notify(f"saved {path}", markup=False)
+                self._presets, self._broken = presets.all_presets()
+                self.renew()
+                return
