@@ -72,7 +72,7 @@ def parameter_of(kind: type[Struct], name: str) -> Parameter:
         if parameter.name == name:
             return parameter
     known = ", ".join(parameter.name for parameter in parameters_of(kind))
-    raise UnbakeError(f"a {title_of(kind)} has no {name}", remedy=f"it has {known}")
+    raise UnbakeError(f"the {title_of(kind)} has no {name}", remedy=f"it has {known}")
 
 
 def _parameter(kind: type[Struct], field: msgspec.structs.FieldInfo) -> Parameter | None:
@@ -156,7 +156,7 @@ def highest(parameter: Parameter, sample_rate: int) -> float:
     return min(parameter.high, HIGHEST_SHARE * sample_rate) if parameter.unit == "Hz" else parameter.high
 
 
-def stepped(parameter: Parameter, value: Value, steps: int, *, coarse: bool = False, sample_rate: int) -> Value:
+def stepped(parameter: Parameter, value: Any, steps: int, *, coarse: bool = False, sample_rate: int) -> Value:
     """The value some steps up (or down, below zero) from `value`, held within the range.
 
     Numbers move along one grid of fine steps, a coarse step being several of them, so that the way back leads to the
@@ -170,7 +170,6 @@ def stepped(parameter: Parameter, value: Value, steps: int, *, coarse: bool = Fa
     if parameter.kind == "choice":
         place = parameter.choices.index(value) + steps
         return parameter.choices[min(max(place, 0), len(parameter.choices) - 1)]
-    assert isinstance(value, (int, float))
     by = steps * (round(parameter.coarse / parameter.fine) if coarse else 1)
     point, nearest = _grid(parameter, value)
     # A number off the grid counts as the point behind it, seen in the direction of travel.
@@ -283,7 +282,7 @@ def _factor(unit: str, said: str) -> Decimal | None:
     return (Decimal("0.01") if unit == "%" else Decimal(1)) if fits else None
 
 
-def shown(parameter: Parameter, value: Value, *, padded: bool = True) -> str:
+def shown(parameter: Parameter, value: Any, *, padded: bool = True) -> str:
     """A value as engineers write it: `247 Hz`, `2.5 kHz`, `-4.8 dB`, `Q 0.90`, `24 dB/oct`, `30% left`, `flat`.
 
     `padded` keeps the zeros that a step may change, so that a figure stands still while it is nudged; without, a number

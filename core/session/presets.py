@@ -8,6 +8,8 @@ set as a whole, so that laying a preset over a session twice is the same as once
 from __future__ import annotations
 
 import difflib
+import os
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from core import places
-from core.errors import UnbakeError
+from core import atomic, places
+from core.errors import UnbakeError, os_error
 from core.session import files, toml
 from core.session.document import (
     RESIDUAL,
@@ -30,6 +32,9 @@ from core.session.document import (
     StripProcessor,
 )
 from core.session.processors import Checked, FaderDb
+
+_NAME = re.compile(r"\w(?:[\w .+&()-]*[\w)])?")
+"""What names a preset and its file: begins and ends with a letter or figure, and no path in between."""
 
 
 class StripPatch(Checked, frozen=True):
@@ -145,6 +150,41 @@ def all_presets() -> tuple[list[Preset], list[tuple[str, str]]]:
     return found, broken
 
 
+def save_own(
+    name: str, about: str, session: Session, strips: tuple[str, ...], master: bool, *, force: bool = False
+) -> Path:
+    """Keeps strips of a session as a preset of the user's own, and its master stage if asked; gives the file.
+
+    A strip is kept whole, so that laying the preset over any session gives that very strip. Raises UnbakeError for a
+    name that can't be a file's, for one that is taken (without `force`), and when there is nothing to keep.
+    """
+    if not _NAME.fullmatch(name) or len(os.fsencode(name)) > 100 or name.lower().endswith(".toml"):
+        raise UnbakeError(
+            "can't be the name of a preset", where=name or None, remedy="use letters, figures, spaces, - and _"
+        )
+    untouched = [strip for strip in strips if strip not in session.strips]
+    if untouched:
+        raise UnbakeError(f"nothing is done to {', '.join(untouched)}", remedy="keep strips that are changed")
+    if not strips and not (master and session.master):
+        raise UnbakeError("there is nothing to keep in a preset", remedy="choose a strip, or the master stage")
+    tables: dict[str, Any] = {"name": name, "about": about}
+    if needed := [strip for strip in strips if strip != RESIDUAL]:
+        tables["needs"] = {"stems": needed}
+    tables["strips"] = {strip: msgspec.to_builtins(session.strips[strip]) for strip in strips}
+    if master:
+        tables["master"] = msgspec.to_builtins(session.master)
+    path = user_folder() / f"{name}.toml"
+    for other in user_files():
+        if other != path and _name_of(other) == name:
+            raise UnbakeError("another preset has this name already", where=other, remedy="choose another name")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise os_error(error, path.parent) from error
+    atomic.write_text_atomically(path, toml.dump(tables), force=force)
+    return path
+
+
 def find(wanted: str) -> Preset:
     """A preset by name, the user's own before one that is built in, or by the path of its file.
 
@@ -172,4 +212,15 @@ def _name_of(path: Path) -> str | None:
         return None
 
 
-__all__ = ["Needs", "Preset", "StripPatch", "built_in", "find", "parse", "read", "user_files", "user_folder"]
+__all__ = [
+    "Needs",
+    "Preset",
+    "StripPatch",
+    "built_in",
+    "find",
+    "parse",
+    "read",
+    "save_own",
+    "user_files",
+    "user_folder",
+]

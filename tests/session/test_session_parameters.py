@@ -310,7 +310,7 @@ def test_a_class_to_come_is_edited_from_what_it_says() -> None:
     assert words.of_processor(Exciter(freq_hz=3000.0, drive_db=2.0, note="warm")) == (
         "odd exciter from 3 kHz 2 dB attack ms 10 ms order 3 character tape note warm"
     )
-    with pytest.raises(UnbakeError, match="a odd exciter has no loudness"):
+    with pytest.raises(UnbakeError, match="the odd exciter has no loudness"):
         parameter_of(Exciter, "loudness")
 
 
