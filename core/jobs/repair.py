@@ -56,6 +56,7 @@ def repair(
     stems: StemSet | None = None
     own_session = session_path is None
     session_path = session_path or sessions.place_beside(source)
+    history.check_free(session_path)
     fmt, out = _destination(source, delivery, session_path, stems_from)
     if session_path.exists() and not own_session:
         session = sessions.open_session(session_path)
@@ -130,6 +131,8 @@ def render_document(
     source = Path(session.source.path)
     fmt, out = _destination(source, delivery, session_path, stems_from)
     if stems_from is None:
+        if edit is not None and session.changed and not session.separation.hashes:
+            history.check_free(session_path)  # the hashes of its stems will have to be saved
         files.check_strips(session, Origin(str(session_path)))
         rendered, stems = yield from sessions.stems_for(session, device=device)
     else:
@@ -186,6 +189,8 @@ def _deliver(
 
     `started` is when the whole request began, on the monotonic clock.
     """
+    if edit is not None:
+        history.check_free(session_path)
     rendered = yield from render(
         session, sessions.stem_paths(stems), out, fmt, overs=delivery.overs, force=delivery.force
     )
