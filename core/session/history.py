@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from core import atomic
-from core.errors import UnbakeError, os_error
+from core.errors import UnbakeError, os_error, refusal
 from core.session import files, toml
 from core.session.document import Session
 from core.session.lock import SessionLock, check_free
@@ -328,7 +328,10 @@ def append(session_path: Path, entries: list[Entry], length: int) -> int:
     if not entries:
         return length
     path = path_for(session_path)
-    data = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
+    try:
+        data = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
+    except UnicodeEncodeError as error:  # a folder or file whose name is no text
+        raise refusal(error) or error from error
     try:
         with path.open("r+b", buffering=0) as file:
             file.truncate(length)

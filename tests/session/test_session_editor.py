@@ -366,6 +366,15 @@ def test_a_write_that_was_torn_is_made_good(editor: Editor, path: Path, monkeypa
     assert history.load(path) == editor.history
 
 
+def test_a_name_that_is_no_text_is_said(path: Path) -> None:
+    source = Source(os.fsdecode(b"/music/s\xf6ng.wav"), "ab", 44_100, 2, 10, "WAV", "PCM_16")
+    editor = Editor.create(path, Session(source=source), "new")
+    for do in (editor.journal, editor.save):
+        with pytest.raises(UnbakeError, match=r"a name that is not valid UTF-8: .*s\\udcf6ng\.wav"):
+            do()
+    assert not list(path.parent.iterdir())
+
+
 def test_a_folder_that_is_gone_is_said_and_not_made_anew(editor: Editor, path: Path) -> None:
     gain(editor, -1.0)
     elsewhere = path.parent.with_name("elsewhere")
