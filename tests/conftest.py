@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import soundfile
+
+from tui.__main__ import main
 
 # Tests run in several processes at once: torch's threads would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -92,3 +96,30 @@ def _make_song(
         total += stem
     soundfile.write(folder / "song.wav", total, rate, subtype=subtype)
     return folder / "song.wav"
+
+
+class Outcome(NamedTuple):
+    """What a command left behind: exit code, stdout, stderr."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The JSON object on stdout; nothing else may be there."""
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def unbake(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Runs `unbake` with the given words."""
+
+    def run(*words: object) -> Outcome:
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return Outcome(code, out, err)
+
+    return run

@@ -112,9 +112,7 @@ class Job:
 class Jobs:
     """Every job that runs or waits."""
 
-    def __init__(
-        self, app: App[Any], make_worker: Callable[[str, Callable[[messages.Answer], None]], Worker] = Worker
-    ) -> None:
+    def __init__(self, app: App[Any], make_worker: MakeWorker = Worker) -> None:
         self._workers = {lane: make_worker(lane, self._teller(app, lane)) for lane in LANES}
         self._jobs: dict[tuple[Lane, int], Job] = {}
 

@@ -130,8 +130,8 @@ def subtypes_of(container: str) -> tuple[str, ...]:
 
 
 def extension_of(container: str) -> str:
-    """The usual extension of a container, with its dot."""
-    return _EXTENSIONS[container]
+    """The extension by which a container is chosen, with its dot."""
+    return next(extension for extension, chosen in _CONTAINERS.items() if chosen == container)
 
 
 def output_format(source: AudioInfo, out: Path | None, subtype: str | None) -> OutputFormat:

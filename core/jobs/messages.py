@@ -50,13 +50,10 @@ class MakeStems(Struct, frozen=True, tag=True):
 
 
 class ExportStems(Struct, frozen=True, tag=True):
-    """Separates a file into a folder. No `stems` means all of the model's. Gives a `Separated`."""
+    """Writes the stems of a session into a folder. Gives a `Separated`."""
 
-    source: str
+    session: Session
     folder: str
-    model: str = "starter"
-    stems: tuple[str, ...] = ()
-    overlap: float | None = None
     device: str = "auto"
     force: bool = False
 

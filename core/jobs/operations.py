@@ -16,7 +16,7 @@ from core.jobs import messages, sessions, store
 from core.jobs.demo import Demonstration, demonstrate
 from core.jobs.doctor import Examination, examine
 from core.jobs.repair import Delivery, render_document
-from core.jobs.stems import Separated, separate_to
+from core.jobs.stems import Separated, export_stems
 from core.measure.inspect import FileReport, inspect_file
 from core.measure.null import NullReport, null_test
 from core.recombine.check import SessionCheck, check_session
@@ -105,17 +105,10 @@ def carry_out(values: Any) -> Operation[Any]:
             return SessionStems(session, stems)
 
         case messages.ExportStems():
-            return (
-                yield from separate_to(
-                    Path(request.source),
-                    Path(request.folder),
-                    model=request.model,
-                    stems=request.stems,
-                    overlap=request.overlap,
-                    device=request.device,
-                    force=request.force,
-                )
-            )
+            yield Progress("checking the source", 0, 1)
+            sessions.check_source(request.session)
+            folder = Path(request.folder)
+            return (yield from export_stems(request.session, folder, device=request.device, force=request.force))
 
         case messages.Render():
             delivery = Delivery(

@@ -191,7 +191,9 @@ def make_stems(
                 f"the stem {name} differs from the one this session was made with "
                 f"({stems.hashes[name][:12]} instead of {pinned[:12]}): another device, library or file made it"
             )
-    pinned_now = msgspec.structs.replace(separation, hashes=dict(stems.hashes))
+    # what another tool made is known by its files alone
+    names = separation.stems or tuple(sorted(stems.stems, key=_usual_place))
+    pinned_now = msgspec.structs.replace(separation, stems=names, hashes=dict(stems.hashes))
     return msgspec.structs.replace(session, separation=pinned_now), stems
 
 

@@ -11,8 +11,10 @@ import msgspec
 from core.atomic import PendingFile, check_output, check_room, write_error
 from core.errors import UnbakeError, os_error
 from core.events import Operation, Progress
+from core.jobs.sessions import make_stems
 from core.separation.separate import SeparationRequest, separate
-from core.session.document import RESIDUAL
+from core.separation.store import StemSet
+from core.session.document import RESIDUAL, Session
 
 
 class Separated(msgspec.Struct, frozen=True):
@@ -49,6 +51,24 @@ def separate_to(
     for name in (*stems, RESIDUAL):
         _check(folder / f"{name}.wav", source, force)
     found = yield from separate(source, SeparationRequest(model, stems, overlap, device))
+    return (yield from _deliver(found, source, folder, started, force=force))
+
+
+def export_stems(session: Session, folder: Path, *, device: str = "auto", force: bool = False) -> Operation[Separated]:
+    """Writes the stems of a session, and the residual, as NAME.wav into `folder`, which is made if missing.
+
+    They come out of the store, from the tool that made them, or are made now. Raises UnbakeError as `separate_to`.
+    """
+    started = time.monotonic()
+    source = Path(session.source.path)
+    _check_folder(folder)
+    for name in (*session.separation.stems, RESIDUAL):
+        _check(folder / f"{name}.wav", source, force)
+    _, found = yield from make_stems(session, device=device)
+    return (yield from _deliver(found, source, folder, started, force=force))
+
+
+def _deliver(found: StemSet, source: Path, folder: Path, started: float, *, force: bool) -> Operation[Separated]:
     files = {**found.stems, RESIDUAL: found.residual}
     for name in files:
         _check(folder / f"{name}.wav", source, force)

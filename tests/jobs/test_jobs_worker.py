@@ -63,7 +63,7 @@ def test_a_message_arrives_as_it_was_sent(song: Path) -> None:
     requests: list[messages.Request] = [
         messages.Render(session, str(path), overs="trim"),
         messages.CheckDelta(session, {"bass": "/b.wav"}),
-        messages.ExportStems("/a.wav", "/out", stems=("bass",)),
+        messages.ExportStems(session, "/out", force=True),
         messages.PruneStore(("1234",), keep_gb=2.5),
     ]
     for request in requests:
@@ -535,9 +535,7 @@ def test_a_separation_goes_on_where_it_was_safe(
     assert not done.result.stems.reused
     assert {name: sha256(path) for name, path in done.result.paths.items()} == done.result.session.separation.hashes
 
-    exported = own_desk.result(
-        messages.ExportStems(str(source), str(tmp_path / "app"), "spleeter-2stems", device="cpu")
-    )
+    exported = own_desk.result(messages.ExportStems(session, str(tmp_path / "app"), "cpu"))
     direct = finish(separate_to(source, tmp_path / "shell", model="spleeter-2stems", device="cpu"))
     assert exported.reused
     assert (exported.model, list(exported.stems)) == (direct.model, list(direct.stems))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -11,16 +12,15 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from core.events import finish
-from core.jobs import sessions
-
+from core.events import Operation, Progress, finish
+from core.jobs import operations, sessions
 from tui.app import Workstation
 from tui.config import Config
 from tui.desk.screen import Desk
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from tui_in_process import InProcessWorker  # noqa: E402
+from tui_in_process import InProcessWorker
 
 Size = tuple[int, int]
 SMALL: Size = (80, 24)
@@ -63,6 +63,20 @@ class Driver:
         await self.until(lambda: all(each.complete for each in desk.bench.overviews.values()), "the overviews")
         return desk
 
+    def hold_jobs(self, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+        """Keeps jobs from getting on until the event is set."""
+        go_on = threading.Event()
+        carry_out = operations.carry_out
+
+        def held(values: object) -> Operation[object]:
+            operation = carry_out(values)
+            while not go_on.wait(0.01):
+                yield Progress("held", 0, 1)
+            return (yield from operation)
+
+        monkeypatch.setattr(operations, "carry_out", held)
+        return go_on
+
     def text(self) -> str:
         """What is on the screen, as lines of text."""
         screen = self.app.screen
@@ -79,9 +93,11 @@ def workstation() -> Open:
     """Opens the app: `async with workstation(path, size=..., config=...) as driver`."""
 
     @asynccontextmanager
-    async def open_(path: Path | None = None, *, size: Size = SMALL, config: Config | None = None, **words) -> AsyncIterator[Driver]:
+    async def open_(
+        path: Path | None = None, *, size: Size = SMALL, config: Config | None = None, **words
+    ) -> AsyncIterator[Driver]:
         app = Workstation(path, config=config or Config(), make_worker=InProcessWorker, **words)
-        async with app.run_test(size=size) as pilot:
+        async with app.run_test(size=size, notifications=True) as pilot:
             driver = Driver(pilot, app)
             await driver.until(lambda: any(isinstance(each, Desk) for each in app.screen_stack), "the desk")
             yield driver

@@ -51,12 +51,7 @@ class Filing(Editing):
     async def _separate(self, wanted: Any) -> None:
         session = self.bench.session
         assert session is not None
-        if wanted.stems_from is not None:
-            request = messages.NewSession(source=session.source.path, stems_from=wanted.stems_from, align=wanted.align)
-            fresh = await self.jobs.run(request, "taking in stems")
-            separation = fresh.session.separation
-        else:
-            separation = wanted.separation
+        separation = wanted.separation
         if separation != session.separation and self.editable():
             # the hashes of the stems that are pinned belong to what made them
             self.edit(lambda now: Change(_replaced(now, separation=separation), f"stems of {separation.model}", None))
@@ -251,16 +246,7 @@ class Filing(Editing):
         )
 
     async def _export(self, session: Session, folder: Path) -> None:
-        separation = session.separation
-        request = messages.ExportStems(
-            source=session.source.path,
-            folder=str(folder),
-            model=separation.model,
-            stems=separation.stems,
-            overlap=separation.overlap,
-            device="auto",
-            force=False,
-        )
+        request = messages.ExportStems(session=session, folder=str(folder))
         made = await self.jobs.run(request, "exporting stems")
         self.say(f"{len(made.stems) + 1} files in {folder}")
 

@@ -24,9 +24,8 @@ class DoctorPanel(Panel[None]):
         self._jobs = jobs
         self._found: Examination | None = None
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Asks."""
-        super().on_mount()
         self.run_worker(self._examine())
 
     async def _examine(self) -> None:

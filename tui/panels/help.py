@@ -44,4 +44,5 @@ class HelpPanel(Panel[None]):
     def _line(self, action: actions.Action) -> Row:
         keymap = getattr(self.app, "keymap", {})
         keys = "  ".join(actions.shown(key) for key in actions.keys_of(action, keymap))
-        return Row((Cell("  "), Cell(keys, "accent", 18), Cell(action.about), Cell(f"  {action.id}", "dim")))
+        cells = (Cell("  "), Cell(action.title, "name", 16), Cell(keys, "accent", 16), Cell(action.about))
+        return Row((*cells, Cell(f"  {action.id}", "dim")))

@@ -23,9 +23,8 @@ class HistoryPanel(Panel[int]):
         self._history = history
         self._depths = depths(history)
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Starts at the present."""
-        super().on_mount()
         numbers = [each.key for each in self.list.rows]
         if self._history.current in numbers:
             self.list.choose(numbers.index(self._history.current))

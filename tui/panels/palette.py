@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from textual import events, on
+from textual import on
 from textual.widgets import Input
 
 from tui import actions
@@ -16,9 +16,8 @@ class PalettePanel(Panel[str]):
     title_text = "do"
     choice_title = "do it"
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Typing is what it is for."""
-        super().on_mount()
         field = self.query_one("#filter", Input)
         field.placeholder = "an action, or PATH=VALUE such as strips.bass.gain_db=-2"
         field.display = True
@@ -55,11 +54,6 @@ class PalettePanel(Panel[str]):
         elif self.list.chosen >= 0:
             self.choose(self.list.chosen_key)
 
-    def on_key(self, event: events.Key) -> None:
+    def leave_filter(self) -> None:
         """Esc closes the palette at once."""
-        if event.key == "escape" and self.query_one("#filter", Input).has_focus:
-            event.stop()
-            event.prevent_default()
-            self.dismiss(None)
-        else:
-            super().on_key(event)
+        self.dismiss(None)

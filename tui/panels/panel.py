@@ -55,6 +55,10 @@ class Panel(ModalScreen[Result]):
         detail.can_focus = False
         self.query_one("#list").focus()
         self.renew()
+        self.begin()
+
+    def begin(self) -> None:
+        """What a panel does once it is there. Textual calls `on_mount` of every base, so that is not overridden."""
 
     def rows(self) -> Sequence[Row]:
         """Every line of the list."""
@@ -134,17 +138,21 @@ class Panel(ModalScreen[Result]):
     def _filter_taken(self) -> None:
         self.list.focus()
 
-    def on_key(self, event: events.Key) -> None:
-        """In the filter, Esc empties it and the arrows move the list; every other key is typed."""
+    def leave_filter(self) -> None:
+        """Esc in the filter: everything is shown again."""
         field = self.query_one("#filter", Input)
-        if not field.has_focus:
+        field.value = ""
+        field.display = False
+        self.list.focus()
+
+    def on_key(self, event: events.Key) -> None:
+        """In the filter, Esc leaves it and the arrows move the list; every other key is typed."""
+        if not self.query_one("#filter", Input).has_focus:
             return
         if event.key == "escape":
             event.stop()
             event.prevent_default()
-            field.value = ""
-            field.display = False
-            self.list.focus()
+            self.leave_filter()
         elif event.key in ("down", "up"):
             event.stop()
             event.prevent_default()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from core.errors import UnbakeError
+from core.jobs.sessions import EXTERNAL
 from core.session.document import Separation, Session
 from models import registry
 from tui.panels.form import Field, Form
@@ -15,12 +16,10 @@ OVERLAPS = ("1.25", "1.5", "2", "3", "4", "8")
 
 
 class Wanted(NamedTuple):
-    """What the form gives: the separation to make, or a folder of stems to take in."""
+    """What the form gives: how the session's stems are made or taken in, and on which device."""
 
     separation: Separation
     device: str
-    stems_from: str | None
-    align: bool
 
 
 class SeparateForm(Form[Wanted]):
@@ -62,7 +61,7 @@ class SeparateForm(Form[Wanted]):
             folder = Path(values["stems_from"]).expanduser()
             if not folder.is_dir():
                 raise UnbakeError("no such folder", where=folder)
-            return Wanted(self._session.separation, values["device"], str(folder), values["align"] == "yes")
+            return Wanted(self._external(str(folder.absolute()), values["align"] == "yes"), values["device"])
         card = self._cards.get(values["model"])
         if card is None:
             raise UnbakeError("no model is installed", remedy="M lists the models")
@@ -70,7 +69,13 @@ class SeparateForm(Form[Wanted]):
         now = self._session.separation
         same = (now.model, now.overlap, now.stems_from) == (card.name, overlap, None)
         separation = now if same else Separation(model=card.name, stems=card.stems, overlap=overlap)
-        return Wanted(separation, values["device"], None, False)
+        return Wanted(separation, values["device"])
+
+    def _external(self, folder: str, align: bool) -> Separation:
+        now = self._session.separation
+        if (now.stems_from, now.align) == (folder, align):
+            return now
+        return Separation(model=EXTERNAL, stems_from=folder, align=align)
 
     def _describe(self) -> None:
         card = self._cards.get(self.field("model").value)

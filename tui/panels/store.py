@@ -30,9 +30,8 @@ class StorePanel(Panel[None]):
         self._jobs = jobs
         self._held: Holding | None = None
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Asks for the list."""
-        super().on_mount()
         self.run_worker(self._look())
 
     def about(self) -> list[Piece]:
