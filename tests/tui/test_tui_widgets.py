@@ -17,9 +17,10 @@ from textual.geometry import Region
 from textual.message import Message
 from textual.pilot import Pilot
 
+from tui.signs import GlyphSet, choose
 from tui.widgets.curve import Curve, fitting_scale
 from tui.widgets.drawing import Drawing
-from tui.widgets.glyphs import GlyphSet, between, choose, pack
+from tui.widgets.glyphs import between, pack
 from tui.widgets.meter import Meter
 from tui.widgets.ruler import Ruler, clock
 from tui.widgets.spectrogram import SHADES, SpectrogramView

@@ -8,8 +8,9 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tui.signs import GlyphSet
 from tui.widgets.drawing import FREQUENCIES_HZ, Canvas, Drawing, frequency_text, label_columns
-from tui.widgets.glyphs import BLANK, Cells, Dots, GlyphSet, between, pack
+from tui.widgets.glyphs import BLANK, Cells, Dots, between, pack
 
 Levels = NDArray[np.float64]
 

@@ -17,7 +17,8 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.widgets.glyphs import BLANK, Cells, GlyphSet
+from tui.signs import GlyphSet
+from tui.widgets.glyphs import BLANK, Cells
 
 FREQUENCIES_HZ = (100, 1000, 10_000, 20, 20_000, 50, 500, 5000, 200, 2000)
 """The frequencies that are labelled where there is room, those that matter most first."""

@@ -1,17 +1,15 @@
-"""Which characters a terminal can draw with, and dots packed into them.
+"""Dots packed into characters.
 
 Braille gives eight dots to a cell. The Linux console has no braille, only the glyphs of code page 437; a locale that is
-not UTF-8 has ASCII alone. What is drawn with the dots is left to the widgets.
+not UTF-8 has ASCII alone: `tui.signs` chooses. What is drawn with the dots is left to the widgets.
 """
 
 from __future__ import annotations
 
-import codecs
-from collections.abc import Mapping
-from enum import StrEnum
-
 import numpy as np
 from numpy.typing import NDArray
+
+from tui.signs import GlyphSet
 
 Dots = NDArray[np.bool_]
 """What is lit, [dot rows, dot columns], top row first."""
@@ -22,41 +20,10 @@ BLANK = 0x20
 BRAILLE_BLANK = 0x2800
 _BRAILLE_WEIGHTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], np.uint32)
 _HALVES_WEIGHTS = np.array([[1], [2]], np.uint32)
-
-
-class GlyphSet(StrEnum):
-    """What to draw with."""
-
-    BRAILLE = "braille"
-    BLOCKS = "blocks"
-    ASCII = "ascii"
-
-    @property
-    def across(self) -> int:
-        """Dot columns in a cell."""
-        return 2 if self is GlyphSet.BRAILLE else 1
-
-    @property
-    def down(self) -> int:
-        """Dot rows in a cell."""
-        return 4 if self is GlyphSet.BRAILLE else 2
-
-
 _HALVES = {
     GlyphSet.BLOCKS: np.array([ord(glyph) for glyph in " ▀▄█"], np.uint32),
     GlyphSet.ASCII: np.array([ord(glyph) for glyph in " '.#"], np.uint32),
 }
-
-
-def choose(environ: Mapping[str, str], encoding: str | None) -> GlyphSet:
-    """The finest set that a terminal with this environment and this encoding of its output shows."""
-    try:
-        unicode = codecs.lookup(encoding or "ascii").name == "utf-8"
-    except LookupError:
-        unicode = False
-    if not unicode:
-        return GlyphSet.ASCII
-    return GlyphSet.BLOCKS if environ.get("TERM", "").startswith("linux") else GlyphSet.BRAILLE
 
 
 def pack(dots: Dots, glyphs: GlyphSet) -> Cells:

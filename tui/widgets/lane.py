@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tui.signs import GlyphSet
 from tui.widgets.drawing import Canvas
-from tui.widgets.glyphs import GlyphSet
 from tui.widgets.waveform import Samples, paint_lane
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
+from tui.signs import GlyphSet
 from tui.widgets.drawing import Canvas, Drawing
-from tui.widgets.glyphs import GlyphSet
 
 LEVEL, OVER = 1, 2
 FLOOR_DB = -60.0

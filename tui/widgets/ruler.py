@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, NamedTuple
 
+from tui.signs import GlyphSet
 from tui.widgets.drawing import Canvas, Drawing
-from tui.widgets.glyphs import GlyphSet
 
 LABEL, LOOP, MARKER, PLAYHEAD = 1, 2, 3, 4
 STEPS_MS = (

@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from rich.style import Style
 from textual.color import Color, Lab, lab_to_rgb, rgb_to_lab
 
+from tui.signs import GlyphSet
 from tui.widgets.drawing import FREQUENCIES_HZ, Canvas, Drawing, frequency_text, label_columns
-from tui.widgets.glyphs import BLANK, GlyphSet
+from tui.widgets.glyphs import BLANK
 
 LABEL = 1
 SHADES = 12

@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from textual import events
 from textual.message import Message
 
+from tui.signs import GlyphSet
 from tui.widgets.drawing import Canvas, Drawing
-from tui.widgets.glyphs import BLANK, Cells, GlyphSet, between, pack
+from tui.widgets.glyphs import BLANK, Cells, between, pack
 
 Samples = NDArray[np.float32]
 
