@@ -216,7 +216,7 @@ class Editor:
             seconds = self._clock()
             run = self._run
             if run is None or run.merge_key != change.merge_key or seconds - run.last_s > MERGE_WITHIN_S:
-                began_at, run = self._session, None
+                began_at = self._session
                 self._history = self._history.push(change.session, change.what, history.now())
             elif change.session == run.began_at:
                 self._stand_at(self._history.undo())
@@ -285,11 +285,13 @@ class Editor:
             with self._memory:
                 self.discard_recovery()
             with history.held(self.path, self._lock):
-                if self.changed_on_disk() and self.path.exists():
-                    self._keep(files.load(self.path))
+                from_elsewhere = files.load(self.path) if self.changed_on_disk() and self.path.exists() else None
                 with self._memory:
                     session = self._session
                     self._run = None  # what is saved must stay an edit of its own
+                    if from_elsewhere is not None:
+                        stands_at = self.present.number
+                        self._history = self._history.found(from_elsewhere, history.now()).go_to(stands_at)
                 self._append()
                 if self._on_disk != session or self.changed_on_disk():
                     history.write(self.path, session)
@@ -348,13 +350,6 @@ class Editor:
         session = edit.session if session is None else session
         self._values[edit.number] = session
         self._history, self._session, self._run = tree, session, None
-
-    def _keep(self, found: Session) -> None:
-        """Puts a value from elsewhere into the tree, and stays at the present one."""
-        with self._memory:
-            stands_at = self.present.number
-            self._history = self._history.found(found, history.now()).go_to(stands_at)
-            self._run = None  # the edit that goes on must be the newest
 
     def _append(self) -> None:
         """Writes what the history file lacks. The session must be held."""

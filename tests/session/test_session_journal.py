@@ -129,6 +129,7 @@ def test_a_tree_can_be_walked_to_any_edit() -> None:
     assert tree.find(BASE) is None
     again = tree.push(with_gain(-1.0), "again", "now").push(with_gain(-3.0), "on", "now")
     assert again.find(with_gain(-1.0)) == 2
+    assert again.go_to(1).find(with_gain(-1.0)) == 0, "the nearest it came from, not the newest"
 
 
 def test_a_write_that_fails_leaves_the_history_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

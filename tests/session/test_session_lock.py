@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,6 +91,36 @@ def test_a_release_does_not_take_away_the_file_of_another(path: Path) -> None:
     assert path_for(path).exists()
     assert first.acquire() is not None
     second.release()
+
+
+def test_a_file_that_vanishes_while_it_is_locked_is_made_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flock = fcntl.flock
+
+    def slow(descriptor: int, how: int) -> None:
+        monkeypatch.undo()
+        path_for(path).unlink()
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", slow)
+    with SessionLock(path) as lock:
+        assert lock.acquire() is None
+        assert path_for(path).exists()
+        assert SessionLock(path).acquire() is not None
+
+
+def test_a_name_that_is_being_written_is_waited_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with SessionLock(path) as lock:
+        lock.acquire()
+        written = path_for(path).read_bytes()
+        path_for(path).write_bytes(b"")
+
+        def finish(_: float) -> None:
+            path_for(path).write_bytes(written)
+
+        monkeypatch.setattr(time, "sleep", finish)
+        holder = SessionLock(path).holder()
+        assert holder is not None
+        assert holder.pid == os.getpid()
 
 
 def test_of_many_at_once_one_gets_it_each_time(path: Path) -> None:
