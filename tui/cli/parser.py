@@ -87,7 +87,9 @@ def build() -> Parser:
     )
     parser.add_argument("--version", action=_Version, help="show the version and leave")
     _app_options(parser)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=Parser, prog="unbake"
+    )
     for add in COMMANDS.values():
         add(commands)
     return parser
