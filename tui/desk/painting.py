@@ -125,7 +125,7 @@ class Painting(DeskBase):
         timeline = self.bench.timeline
         ruler = self.query_one("#ruler", Ruler)
         ruler.span(timeline.first, timeline.last, timeline.sample_rate)
-        ruler.playhead(timeline.playhead if self.bench.located else None, exact=timeline.shown < timeline.sample_rate)
+        ruler.playhead(timeline.playhead if self.bench.located else None, exact=True)
         loop = timeline.loop
         if loop is None:
             ruler.loop(None, None)

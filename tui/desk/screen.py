@@ -152,7 +152,7 @@ class Desk(Painting, Filing):
     def _located(self, message: Located) -> None:
         located = message.located
         self.bench.located = located
-        self.bench.timeline = Timeline(located.info.frames, located.info.sample_rate, 0, located.info.frames)
+        self.bench.timeline = Timeline.whole(located.info.frames, located.info.sample_rate)
         self.scan(SOURCE, located.source)
         self.paint()
         self.ask(self._take_up(located), group="opening", exclusive=True)
@@ -206,8 +206,8 @@ class Desk(Painting, Filing):
         bench.editor = editor
         bench.read_only = self._lock_held is None
         self._remembered = message.remembered
-        bench.timeline = Timeline.of(located.info.frames, located.info.sample_rate, message.remembered)
-        bench.spectrogram = message.remembered.spectrogram
+        bench.timeline = bench.timeline.resumed(message.remembered)
+        bench.spectrogram = bench.spectrogram or message.remembered.spectrogram
         bench.strip = message.remembered.strip if message.remembered.strip in bench.names else bench.names[0]
         self._settle()
         for note in message.notes:

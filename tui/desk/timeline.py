@@ -27,9 +27,14 @@ class Timeline:
     follow: bool = True
 
     @classmethod
+    def whole(cls, frames: int, sample_rate: int) -> Timeline:
+        """All of a file, the playhead at its start."""
+        return cls(frames, sample_rate, 0, frames)
+
+    @classmethod
     def of(cls, frames: int, sample_rate: int, workspace: Workspace) -> Timeline:
         """The whole file, or what the workspace remembers of it where that fits."""
-        whole = cls(frames, sample_rate, 0, frames)
+        whole = cls.whole(frames, sample_rate)
         first, last = workspace.view or (0, frames)
         if not 0 <= first < last <= frames:
             first, last = 0, frames
@@ -39,6 +44,16 @@ class Timeline:
         markers = tuple(marker for marker in workspace.markers if marker.frame <= frames)
         playhead = min(max(workspace.playhead, 0), frames)
         return replace(whole, first=first, last=last, playhead=playhead, loop=loop, markers=markers)
+
+    def resumed(self, workspace: Workspace) -> Timeline:
+        """As the workspace remembers it; of one who moved while a long file was read, place and view stay."""
+        remembered = Timeline.of(self.frames, self.sample_rate, workspace)
+        if self == Timeline.whole(self.frames, self.sample_rate):
+            return remembered
+        markers = {marker.frame: marker for marker in (*remembered.markers, *self.markers)}
+        return replace(
+            self, loop=self.loop or remembered.loop, markers=tuple(markers[frame] for frame in sorted(markers))
+        )
 
     @property
     def shown(self) -> int:
