@@ -109,15 +109,14 @@ ACTIONS: tuple[Action, ...] = (
         rank=30,
     ),
     Action(
-        "strip.mode",
-        ("t",),
+        "strip.mode", ("r",),
         "mode",
         "Goes through the modes of the strip: replace, parallel, cancel.",
         "strips",
         panes=("lanes",),
         rank=31,
     ),
-    Action("strip.reset", ("X",), "reset strip", "Takes every change of the chosen strip away.", "strips"),
+    Action("strip.reset", ("V",), "reset strip", "Takes every change of the chosen strip away.", "strips"),
     Action(
         "chain.eq",
         ("e",),
@@ -250,7 +249,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("file.save", ("W",), "save", "Writes the session beside its source.", "file", panes=ALL, rank=74),
     Action("file.render", ("R",), "render", "Renders the repaired master, with its proof.", "file", panes=ALL, rank=73),
     Action("file.export", ("E",), "export stems", "Writes stems and residual as WAV into a folder.", "file"),
-    Action("file.compare", ("K",), "compare files", "Null test of the source against another file.", "file"),
+    Action("file.compare", ("A",), "compare files", "Null test of the source against another file.", "file"),
+    Action("file.demo", ("O",), "demo", "Does the main job on a song that is already here, and opens it.", "file"),
     Action("job.cancel", ("escape",), "stop job", "Stops what runs, after asking; what is done so far is kept.", "app"),
     Action("app.help", ("question_mark",), "help", "Shows every key.", "app", panes=ALL, rank=99),
     Action(

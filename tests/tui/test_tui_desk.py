@@ -151,12 +151,12 @@ async def test_a_strip_is_inverted_set_to_a_mode_and_reset(workstation, session_
         await driver.press("3", "p")
         assert strip_of(desk, "bass").polarity == -1
         assert "Ø" in driver.text()
-        await driver.press("p", "t")
+        await driver.press("p", "r")
         assert strip_of(desk, "bass") == Strip(mode="parallel")
-        await driver.press("t")
+        await driver.press("r")
         assert strip_of(desk, "bass").mode == "cancel"
         assert "cancelled" in driver.text()
-        await driver.press("X")
+        await driver.press("V")
         assert "bass" not in desk.bench.session.strips
 
 

@@ -297,13 +297,23 @@ async def test_stems_are_exported(workstation, song: Path, session_path: Path) -
         await driver.until(lambda: "5 files in" in driver.text(), "the word")
 
 
+@covers("file.demo")
+async def test_the_demo_is_done_and_opened(workstation, tmp_path: Path) -> None:
+    async with workstation(None, size=(110, 30)) as driver:
+        await driver.press("O", "ctrl+u", *str(tmp_path / "demo"), "enter")
+        await driver.until(lambda: driver.desk.bench.located, "the song", 120.0)
+        desk = await driver.opened()
+        assert desk.bench.session.changed == ("bass",)
+        await driver.until(lambda: "rest exact" in driver.text(), "the proof", 60.0)
+
+
 @covers("file.compare")
 async def test_two_files_are_compared(workstation, song: Path, session_path: Path) -> None:
     other = song.with_name("other.wav")
     other.write_bytes(song.read_bytes())
     async with workstation(session_path, size=(110, 30)) as driver:
         await driver.opened()
-        await driver.press("K", "ctrl+u", *str(other), "enter")
+        await driver.press("A", "ctrl+u", *str(other), "enter")
         await driver.until(lambda: isinstance(driver.app.screen, ComparisonPanel), "the result")
         assert "yes, sample for sample" in driver.text()
 
