@@ -462,13 +462,13 @@ def test_a_single_row_has_the_playhead_over_the_rest() -> None:
 @pytest.mark.parametrize(
     ("glyphs", "peak_only", "both", "over"),
     [
-        (BRAILLE, "███▊      ", "███▊   │  ", "█████████!"),
-        (BLOCKS, "████      ", "████   │  ", "█████████!"),
-        (ASCII, "####      ", "####   |  ", "#########!"),
+        (BRAILLE, "━━╸       ", "━━╸    │  ", "━━━━━━━━━!"),
+        (BLOCKS, "██▌       ", "██▌    │  ", "█████████!"),
+        (ASCII, "##        ", "##     |  ", "#########!"),
     ],
 )
 def test_a_lying_meter(glyphs: GlyphSet, peak_only: str, both: str, over: str) -> None:
-    for levels, text in (((-37.5,), peak_only), ((-15.0, -37.5), both), ((0.1, 0.0), over)):
+    for levels, text in (((-45.0,), peak_only), ((-15.0, -45.0), both), ((0.1, 0.0), over)):
         assert drawn(Meter(glyphs=glyphs), 10, 1, lambda meter, shown=levels: meter.show(*shown)) == [text]
 
 
@@ -492,8 +492,8 @@ def test_silence_is_blank(level: float | None) -> None:
 
 
 def test_full_scale_is_full_and_not_over() -> None:
-    assert drawn(Meter(), 8, 1, lambda meter: meter.show(0.0)) == ["█" * 8]
-    assert drawn(Meter(), 8, 1, lambda meter: meter.show(float("inf"))) == ["█" * 7 + "!"]
+    assert drawn(Meter(), 8, 1, lambda meter: meter.show(0.0)) == ["━" * 8]
+    assert drawn(Meter(), 8, 1, lambda meter: meter.show(float("inf"))) == ["━" * 7 + "!"]
 
 
 def test_a_meter_resends_only_cells_that_change() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from textual import on
 from textual.containers import VerticalScroll
 from textual.worker import get_current_worker
 
+from core import recent
 from core.errors import UnbakeError
 from core.measure import overview as overviews
 from core.measure.overview import Overview
@@ -19,6 +21,10 @@ from core.strips.eq import response_db
 from tui.desk import words
 from tui.desk.base import PANES, DeskBase
 from tui.desk.bench import MASTER, Insert, Value
+from tui.desk.chain import chain_rows
+from tui.desk.findings import findings
+from tui.desk.lanes import Columns as LaneColumns
+from tui.desk.lanes import lane_rows, welcome
 from tui.desk.messages import Columns, Grown, Painted, Spectrum, Trouble
 from tui.widgets.curve import Curve
 from tui.widgets.lane import lane_text
@@ -35,6 +41,10 @@ if TYPE_CHECKING:
 SOURCE = "source"
 METER_SECONDS = 0.3
 SPECTRUM_POINTS = 400
+FINDINGS_LINES = 9
+"""Lines below the lanes that these leave alone before they grow."""
+TALLEST_LANE = 3
+LATELY = 6
 
 
 class Painting(DeskBase):
@@ -89,11 +99,13 @@ class Painting(DeskBase):
     def on_descendant_focus(self) -> None:
         """The footer is about the pane that keys go to."""
         self.paint_titles()
+        self._ground_meters()
 
     def paint(self) -> None:
         """Draws everything that may have changed; widgets see to it that only that is sent."""
         if not self.is_mounted:
             return
+        self.set_class(self.bench.located is None, "-empty")
         self.paint_header()
         self.paint_time()
         self.paint_lanes()
@@ -108,17 +120,18 @@ class Painting(DeskBase):
 
     def paint_titles(self) -> None:
         """Titles of the panes, and the keys of the one that has the focus."""
-        width = self.query_one("#strips").size.width
         mark = {pane: ("▌", "$accent") if pane == self.pane else (" ", "") for pane in PANES}
-        self.query_one("#strips-title", Line).show([mark["lanes"], *words.lanes_title(self.bench, width - 1)])
-        width = self.query_one("#chain-side").size.width
-        self.query_one("#chain-title", Line).show([mark["chain"], *words.chain_title(self.bench, width - 1)])
-        self.query_one("#footer", Line).show(words.footer(self.pane, self.workstation.config.keys, self.size.width))
+        self.query_one("#strips-title", Line).show([mark["lanes"], *words.lanes_title(self.bench)])
+        self.query_one("#chain-title", Line).show([mark["chain"], *words.chain_title(self.bench)])
+        keys = self.workstation.config.keys
+        self.query_one("#footer", Line).show(words.footer(self.bench, self.pane, keys, self.size.width))
 
     def show_jobs(self) -> None:
         """What runs, or what was said last."""
         if self.is_mounted:
-            self.query_one("#jobs", Line).show(words.jobs_line(self.workstation.jobs, self.said, self.size.width))
+            width = self.size.width
+            aside = words.left_out(self.bench, width, self._device)
+            self.query_one("#jobs", Line).show(words.jobs_line(self.workstation.jobs, self.said, aside, width))
 
     def paint_time(self) -> None:
         """Ruler, waveform or spectrogram, meters."""
@@ -132,9 +145,12 @@ class Painting(DeskBase):
         else:
             ruler.loop(loop.first, loop.last, loop.on)
         ruler.markers([(marker.frame, marker.name) for marker in timeline.markers])
-        self.query_one("#waveform").display = not self.bench.spectrogram
-        self.query_one("#spectrogram").display = self.bench.spectrogram
-        if self.bench.spectrogram:
+        view = self.query_one("#spectrogram")
+        if view.display != self.bench.spectrogram:
+            self.query_one("#waveform").display = not self.bench.spectrogram
+            view.display = self.bench.spectrogram
+            self.call_after_refresh(self.paint_time)  # what came has no size yet
+        elif self.bench.spectrogram:
             self._want_spectrogram()
         else:
             self.paint_wave()
@@ -169,28 +185,55 @@ class Painting(DeskBase):
             wave.select(self._cell_of(loop.first), self._cell_of(loop.last - 1))
 
     def paint_lanes(self) -> None:
-        """One row a strip."""
-        lanes = self.query_one("#lanes", Rows)
-        rows = words.lane_rows(self.bench, lanes.size.width, self._small_wave)
-        lanes.styles.height = max(1, len(rows))
-        chosen = self.bench.names.index(self.bench.strip) if self.bench.strip in self.bench.names else 0
-        lanes.show(rows, chosen)
+        """One row a strip, taller where there is room; below them what is changed."""
+        lanes, names = self.query_one("#lanes", Rows), self.bench.names
+        width, lines = lanes.size.width, self._lane_lines(len(names))
+        if self.bench.located is None:
+            rows = welcome(recent.paths()[:LATELY])
+        else:
+            rows = lane_rows(self.bench, width, self._small_wave, lines)
+        lanes.styles.height = max(1, len(rows) * lines)
+        chosen = names.index(self.bench.strip) if self.bench.strip in names else 0
+        lanes.show(rows, chosen, pitch=lines)
         scroll = self.query_one("#lanes-scroll", VerticalScroll)
-        height = scroll.size.height
-        if height and not scroll.scroll_y <= chosen < scroll.scroll_y + height:
-            scroll.scroll_to(y=max(0, chosen - height // 2), animate=False)
-        meters = self.query_one("#meters")
-        names = self.bench.names
+        height, top = scroll.size.height, chosen * lines
+        if height and not scroll.scroll_y <= top <= scroll.scroll_y + height - lines:
+            scroll.scroll_to(y=max(0, top - height // 2), animate=False)
+        self._place_meters(LaneColumns.within(names, width), lines)
+        below = self.query_one("#findings", Rows)
+        below.show(findings(self.bench, below.size.width))
+
+    def _lane_lines(self, count: int) -> int:
+        """Lines of a lane: as many as let all of them be seen beside what is below."""
+        height = self.query_one("#body").size.height
+        room = height - 1 - FINDINGS_LINES if self.has_class("-wide") else height // 2 - 1
+        return min(TALLEST_LANE, max(1, room // count)) if count else 1
+
+    def _place_meters(self, columns: LaneColumns, lines: int) -> None:
+        """The meters lie over the room that the lanes leave them: narrow widgets, since they move by themselves."""
+        meters, names = self.query_one("#meters"), self.bench.names
         if len(meters.children) != len(names):
             meters.remove_children()
             meters.mount_all([Meter() for _ in names])
+        meters.styles.offset = (columns.meter_at, 0)
+        meters.styles.width = columns.meter
+        for meter in meters.children:
+            meter.styles.height = lines
+            meter.styles.padding = (0, 0, lines - 1, 0)
+        self._ground_meters()
         self._paint_meters()
-        self.query_one("#findings", Rows).show(words.findings(self.bench))
+
+    def _ground_meters(self) -> None:
+        """The chosen lane's ground goes on under its meter."""
+        focused = self.query_one("#lanes").has_focus
+        for name, meter in zip(self.bench.names, self.query_one("#meters").children, strict=False):
+            meter.set_class(name == self.bench.strip and focused, "-cursor")
+            meter.set_class(name == self.bench.strip and not focused, "-resting")
 
     def paint_chain(self) -> None:
         """The chain of the chosen strip, and its equaliser over the spectrum."""
         chain = self.query_one("#chain", Rows)
-        rows = words.chain_rows(self.bench, chain.size.width)
+        rows = chain_rows(self.bench, chain.size.width)
         keys = [row.key for row in rows]
         chain.show(rows, keys.index(self.bench.row) if self.bench.row in keys else 0, empty="")
         self._paint_curve()
@@ -198,6 +241,11 @@ class Painting(DeskBase):
     def _paint_curve(self) -> None:
         curve = self.query_one("#curve", Curve)
         name = SOURCE if self.bench.strip == MASTER else self.bench.strip
+        shows = bool(self.bench.equalisers) or self._sound_of(name) is not None
+        if curve.display != shows:
+            curve.display = shows
+            self.call_after_refresh(self.paint_chain)  # the chain has another width
+            return
         count = curve.wanted
         if self.bench.session is None or not count:
             return
@@ -289,12 +337,12 @@ class Painting(DeskBase):
         self._columns = message
         self.paint_wave()
 
-    def _small_wave(self, name: str, cells: int) -> str:
+    def _small_wave(self, name: str, cells: int, lines: int) -> Sequence[str]:
         known, timeline = self.bench.overviews.get(SOURCE if name == MASTER else name), self.bench.timeline
         if known is None or not timeline.shown:
-            return ""
+            return ("",) * lines
         glyphs = Waveform.glyphs
-        return lane_text(*known.columns(timeline.first, timeline.last, cells * glyphs.across), glyphs)
+        return lane_text(*known.columns(timeline.first, timeline.last, cells * glyphs.across), glyphs, lines)
 
     def _paint_meters(self) -> None:
         timeline = self.bench.timeline

@@ -27,6 +27,7 @@ from core.session.lock import SessionLock, copy_name
 from tui import actions
 from tui.desk import words
 from tui.desk.bench import MASTER, Bench, Fader, Insert, Value
+from tui.desk.chain import chain_rows
 from tui.desk.filing import Filing
 from tui.desk.messages import AtHand, Glanced, Located, Opened, Trouble
 from tui.desk.painting import SOURCE, Painting
@@ -60,31 +61,45 @@ class Desk(Painting, Filing):
         & #header { background: $panel; }
         & .title { background: $surface; }
         & #overview { height: 4; }
+        & #ruler { height: 1; }
+        & OverviewPane:focus Ruler > .ruler--label { color: $accent; }
         & #waveform, & #spectrogram { height: 1fr; }
         & #spectrogram { display: none; }
         & #body { height: 1fr; layout: vertical; }
         & #strips { height: auto; max-height: 50%; }
         & #lanes-row { height: auto; }
-        & #meters { width: 8; height: auto; margin: 0 1 0 1; }
-        & #lanes { height: auto; width: 1fr; }
-        & #lanes-scroll { height: auto; max-height: 1fr; scrollbar-size-vertical: 1; }
-        & #findings { height: 1fr; display: none; margin-top: 1; }
+        & #lanes-row { layers: under over; }
+        & #meters { layer: over; height: auto; }
+        & Meter { width: 1fr; }
+        & Meter.-cursor { background: $primary 30%; }
+        & Meter.-resting { background: $panel; }
+        & #lanes { layer: under; height: auto; width: 1fr; }
+        & #lanes-scroll {
+            height: auto; max-height: 1fr; scrollbar-size-vertical: 1; scrollbar-background: $surface;
+            scrollbar-color: $panel; scrollbar-color-hover: $primary; scrollbar-color-active: $primary;
+        }
+        & #findings { height: 1fr; display: none; margin-top: 1; overflow: hidden; }
         & #bench { height: 1fr; min-height: 4; layout: horizontal; }
         & #chain-side { width: 1fr; height: 1fr; }
         & #chain { height: 1fr; }
-        & #curve { width: 40; height: 1fr; }
+        & #curve { width: 41%; height: 1fr; }
         & #jobs { background: $surface; }
         & #footer { background: $panel; }
     }
-    Desk.-tall { & #overview { height: 9; } }
+    Desk.-tall { & #overview { height: 9; } & #ruler { height: 2; } }
     Desk.-wide {
         & #body { layout: horizontal; }
-        & #strips { width: 55%; height: 1fr; max-height: 100%; }
+        & #strips { width: 1fr; height: 1fr; max-height: 100%; }
         & #findings { display: block; }
-        & #bench { width: 45%; height: 1fr; layout: vertical; border-left: solid $panel; }
-        & #curve { width: 1fr; height: 12; }
+        & #bench { width: 43%; max-width: 90; height: 1fr; layout: vertical; border-left: solid $panel; }
+        & #curve { width: 1fr; height: 50%; }
     }
-    Desk.-wide.-huge { & #overview { height: 12; } & #curve { height: 16; } }
+    Desk.-wide.-huge { & #overview { height: 12; } }
+    Desk.-empty {
+        & #overview, & #bench { display: none; }
+        & #strips { max-height: 100%; height: 1fr; }
+        & .title { background: $background; }
+    }
     """
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (words.NARROW, "-wide")]  # noqa: RUF012 - as Textual declares it
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall"), (45, "-huge")]  # noqa: RUF012
@@ -351,7 +366,7 @@ class Desk(Painting, Filing):
             self.bench.strip = names[0] if names else ""
         if self.bench.open_insert is not None and self.bench.open_insert >= len(self.bench.chain):
             self.bench.open_insert = None
-        wanted = {path.key for path in words.chain_rows(self.bench, 80)}
+        wanted = {path.key for path in chain_rows(self.bench, 80)}
         if self.bench.row not in wanted:
             self.bench.row = Insert(0) if self.bench.strip == MASTER else Fader("gain_db")
 

@@ -7,14 +7,17 @@ from pathlib import Path
 
 from core.handover.certificate import Certificate
 from core.measure.null import Level, NullReport
-from core.recombine.check import SessionCheck
+from core.recombine.check import SessionCheck, StripChange
 from tui.desk.bench import Bench
 from tui.panels.info import level
 from tui.panels.panel import Panel, heading
 from tui.widgets.rows import Cell, Row
 
 FLOOR_DB = -120.0
-BAR_CELLS = 30
+LONGEST_BAR = 60
+BAND_CELLS = 22
+LEVEL_CELLS = 8
+SOURCE, CHANGE = "─", "━"
 
 
 class NullPanel(Panel[None]):
@@ -40,7 +43,7 @@ class NullPanel(Panel[None]):
         elif check is None:
             rows.append(line("verdict", "being checked", "dim"))
         if check is not None and not session.untouched:
-            rows += checked(check)
+            rows += checked(check, self.list.size.width)
         if self._bench.stem_sum_dbfs is not None:
             rows.append(
                 line("stem sum", f"source less stems and residual: {level(self._bench.stem_sum_dbfs, 'dBFS peak')}")
@@ -88,7 +91,8 @@ class ComparisonPanel(Panel[None]):
         ]
         if not report.identical:
             rows.append(heading("bands of the difference, dBFS rms"))
-            rows += [band(each.low_hz, each.high_hz, each.rms_dbfs) for each in report.bands]
+            cells = self.list.size.width
+            rows += [band(each.low_hz, each.high_hz, (each.rms_dbfs,), cells) for each in report.bands]
         return rows
 
     def choose(self, key: object) -> None:
@@ -97,8 +101,8 @@ class ComparisonPanel(Panel[None]):
         self.dismiss(None)
 
 
-def checked(check: SessionCheck) -> list[Row]:
-    """The live check."""
+def checked(check: SessionCheck, width: int) -> list[Row]:
+    """The live check, in rows so wide."""
     if check.identical:
         rows = [line("verdict", "identical: the edits cancel, every sample is the source's", "good")]
     elif check.passed:
@@ -115,15 +119,21 @@ def checked(check: SessionCheck) -> list[Row]:
             line("overs", f"{check.overs} samples over full scale, peak {level(check.peak_dbfs, 'dBFS', 2)}", "warn")
         )
     for strip in check.strips:
-        strongest = ""
-        if strip.strongest is not None:
-            strongest = f", most in {strip.strongest.low_hz:.0f} to {strip.strongest.high_hz:.0f} Hz"
-        figures = f"peak {level(strip.peak_dbfs, 'dBFS')}, rms {level(strip.rms_dbfs, 'dBFS')}{strongest}"
+        figures = f"peak {level(strip.peak_dbfs, 'dBFS')}, rms {level(strip.rms_dbfs, 'dBFS')}{most_of(strip)}"
         rows.append(line(f"  {strip.name}", f"adds {figures}"))
     if check.bands:
-        rows.append(heading("bands: source and change, dBFS rms"))
-        rows += [band(each.low_hz, each.high_hz, each.source_rms_dbfs, each.change_rms_dbfs) for each in check.bands]
+        rows.append(heading(f"bands: source {SOURCE} and change {CHANGE}, dBFS rms"))
+        rows += [
+            band(each.low_hz, each.high_hz, (each.source_rms_dbfs, each.change_rms_dbfs), width)
+            for each in check.bands
+        ]
     return rows
+
+
+def most_of(strip: StripChange) -> str:
+    """In which band a strip adds most, after a comma."""
+    found = strip.strongest
+    return "" if found is None else f", most in {found.low_hz:.0f} to {found.high_hz:.0f} Hz"
 
 
 def proved(certificate: Certificate) -> Sequence[Row]:
@@ -144,15 +154,17 @@ def line(name: str, text: str, style: str = "") -> Row:
     return Row((Cell("  "), Cell(name, "dim", 14), Cell(text, style)))
 
 
-def band(low_hz: float, high_hz: float, *levels_db: float | None) -> Row:
-    """A band with a bar for each level, from -120 dBFS."""
-    cells = [Cell(f"{low_hz:9.0f} - {high_hz:5.0f} Hz ", "dim", 21)]
-    for number, value in enumerate(levels_db):
-        share = 0.0 if value is None else min(1.0, max(0.0, 1.0 - value / FLOOR_DB))
-        full = round(share * BAR_CELLS)
-        cells.append(Cell("-" if value is None else f"{value:.1f}", "", -7))
-        cells.append(Cell(" " + "▇" * full + " " * (BAR_CELLS - full) + " ", "dim" if number == 0 else "accent"))
-    return Row(tuple(cells))
+def band(low_hz: float, high_hz: float, levels_db: Sequence[float | None], width: int) -> Row:
+    """A band with its levels and a bar from -120 dBFS: heavy for the last level, light as far as the first reaches."""
+    figures = [Cell("-" if value is None else f"{value:.1f}", "", -LEVEL_CELLS) for value in levels_db]
+    room = min(LONGEST_BAR, max(0, width - BAND_CELLS - LEVEL_CELLS * len(figures) - 4))
+    first, last = (_bar_cells(value, room) for value in (levels_db[0], levels_db[-1]))
+    bar = (Cell(CHANGE * last, "accent"), Cell(SOURCE * (first - last), "dim"))
+    return Row((Cell(f"{low_hz:.0f} - {high_hz:.0f} Hz", "dim", -BAND_CELLS), *figures, Cell("  "), *bar))
+
+
+def _bar_cells(level_db: float | None, room: int) -> int:
+    return 0 if level_db is None else round(room * min(1.0, max(0.0, 1.0 - level_db / FLOOR_DB)))
 
 
 def of_level(found: Level) -> str:

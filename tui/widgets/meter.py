@@ -10,7 +10,7 @@ from tui.widgets.drawing import Canvas, Drawing
 
 LEVEL, OVER = 1, 2
 FLOOR_DB = -60.0
-ACROSS = {GlyphSet.BRAILLE: "▏▎▍▌▋▊▉█", GlyphSet.BLOCKS: "▌█", GlyphSet.ASCII: "#"}
+ACROSS = {GlyphSet.BRAILLE: "╸━", GlyphSet.BLOCKS: "▌█", GlyphSet.ASCII: "#"}
 UPWARDS = {GlyphSet.BRAILLE: "▁▂▃▄▅▆▇█", GlyphSet.BLOCKS: "▄█", GlyphSet.ASCII: ".:#"}
 PEAK_ACROSS = {GlyphSet.BRAILLE: "│", GlyphSet.BLOCKS: "│", GlyphSet.ASCII: "|"}
 PEAK_UPWARDS = {GlyphSet.BRAILLE: "▁─▔", GlyphSet.BLOCKS: "─", GlyphSet.ASCII: "-"}

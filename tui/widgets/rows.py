@@ -1,4 +1,4 @@
-"""A list of one-line rows with a cursor: chains, panels and forms are all drawn by it.
+"""A list of rows with a cursor: lanes, chains, panels and forms are all drawn by it.
 
 It only draws and scrolls. Which row is chosen is told by `chosen`, and said by `Chosen` when the mouse did it.
 """
@@ -17,7 +17,9 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-STYLES = ("dim", "name", "value", "accent", "good", "warn", "bad", "head")
+STYLES = ("dim", "name", "value", "accent", "good", "warn", "bad", "head", "wave")
+CURSOR = "▸"
+"""What stands at the start of the chosen row: its ground alone would be a sign in colour only."""
 
 
 class Cell(NamedTuple):
@@ -32,11 +34,15 @@ class Cell(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One line. `key` is whatever its owner knows it by; a row that is no choice is passed over by the cursor."""
+    """One row. `key` is whatever its owner knows it by; a row that is no choice is passed over by the cursor.
+
+    `below` are the row's further lines, in a list whose rows have more than one.
+    """
 
     cells: tuple[Cell, ...]
     key: object = None
     choice: bool = True
+    below: tuple[tuple[Cell, ...], ...] = ()
 
 
 def row(*cells: Cell | str, key: object = None, choice: bool = True) -> Row:
@@ -45,11 +51,13 @@ def row(*cells: Cell | str, key: object = None, choice: bool = True) -> Row:
 
 
 class Rows(ScrollView, can_focus=True, inherit_bindings=False):
-    """Rows, the chosen one among them. Only rows that changed are drawn again."""
+    """Rows, the chosen one among them, all of `pitch` lines. Only rows that changed are drawn again."""
 
     DEFAULT_CSS = """
     Rows {
         scrollbar-size-vertical: 1;
+        scrollbar-background: $surface; scrollbar-background-hover: $surface; scrollbar-background-active: $surface;
+        scrollbar-color: $panel; scrollbar-color-hover: $primary; scrollbar-color-active: $primary;
         & > .rows--cursor { background: $primary 30%; text-style: bold; }
         & > .rows--resting { background: $panel; }
         &:ansi > .rows--cursor { text-style: reverse; }
@@ -61,6 +69,7 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         & > .rows--warn { color: $warning; }
         & > .rows--bad { color: $error; }
         & > .rows--head { color: $secondary; text-style: bold; }
+        & > .rows--wave { color: $primary 80%; }
     }
     """
     COMPONENT_CLASSES = {f"rows--{name}" for name in (*STYLES, "cursor", "resting")}  # noqa: RUF012
@@ -84,6 +93,7 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         self._rows: tuple[Row, ...] = ()
         self._chosen = -1
         self._empty = empty
+        self._pitch = 1
         self._styles_of: dict[str, Style] = {}
 
     @property
@@ -101,15 +111,19 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         """What is shown."""
         return self._rows
 
-    def show(self, rows: Sequence[Row], chosen: int | None = None, *, empty: str | None = None) -> None:
-        """Draws rows; lines that are as before stay on the screen as they are."""
+    def show(
+        self, rows: Sequence[Row], chosen: int | None = None, *, empty: str | None = None, pitch: int | None = None
+    ) -> None:
+        """Draws rows; those that are as before stay on the screen as they are."""
         before, self._rows = self._rows, tuple(rows)
+        if pitch is not None and pitch != self._pitch:
+            self._pitch, before = pitch, ()
         if empty is not None and empty != self._empty:
             self._empty = empty
             if not rows:
                 self.refresh()
         if len(before) != len(self._rows):
-            self.virtual_size = Size(0, len(self._rows))
+            self.virtual_size = Size(0, len(self._rows) * self._pitch)
             self.refresh()
         else:
             for number, (old, new) in enumerate(zip(before, self._rows, strict=True)):
@@ -125,10 +139,9 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
             self._redraw(before)
             self._redraw(index)
         if scroll and index >= 0:
-            height = self.size.height
-            top = self.scroll_offset.y
-            if height and not top <= index < top + height:
-                self.scroll_to(y=max(0, index - height // 2), animate=False)
+            height, top, y = self.size.height, self.scroll_offset.y, index * self._pitch
+            if height and not top <= y <= top + height - self._pitch:
+                self.scroll_to(y=max(0, y - height // 2), animate=False)
 
     def step(self, by: int) -> int:
         """Moves the cursor by so many choices and gives where it is."""
@@ -141,25 +154,47 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
     def render_line(self, y: int) -> Strip:
         """One line of the widget."""
         width = self.size.width
-        number = y + self.scroll_offset.y
+        number, line = divmod(y + self.scroll_offset.y, self._pitch)
         if not self._rows:
             text = self._empty if y == 0 else ""
             return Strip([Segment(set_cell_size(text, width), self.get_component_rich_style("rows--dim"))], width)
         if number >= len(self._rows):
             return Strip.blank(width, self.rich_style)
-        cursor = Style()
+        cells = self._line(number, line)
+        ground = Style()
         if number == self._chosen:
-            cursor = self._style("cursor" if self.has_focus else "resting")
+            ground = self._style("cursor" if self.has_focus else "resting")
         segments, used = [], 0
-        for cell in self._rows[number].cells:
-            text = fit(cell.text, cell.width)
-            if used + cell_len(text) > width:
-                text = set_cell_size(text, max(0, width - used))
+        for cell in cells:
+            text = cut(fit(cell.text, cell.width), width - used)
             used += cell_len(text)
             style = self._style(cell.style) if cell.style else Style()
-            segments.append(Segment(text, self.rich_style + style + cursor))
-        segments.append(Segment(" " * (width - used), self.rich_style + cursor))
+            segments.append(Segment(text, self.rich_style + style + ground))
+        segments.append(Segment(" " * (width - used), self.rich_style + ground))
         return Strip(segments, width)
+
+    def _line(self, number: int, line: int) -> tuple[Cell, ...]:
+        """The cells of one line of a row, the sign of the cursor where the chosen one leaves room for it."""
+        row = self._rows[number]
+        cells = row.cells if line == 0 else row.below[line - 1] if line <= len(row.below) else ()
+        if number != self._chosen or line or not cells:
+            return cells
+        text = fit(cells[0].text, cells[0].width)
+        if not text.startswith(" "):
+            return cells
+        sign = Cell(CURSOR, "accent" if self.has_focus else "dim")
+        return (sign, Cell(text[1:], cells[0].style), *cells[1:])
+
+    def hidden(self, index: int) -> str:
+        """The text of a row from the first cell on that there was no room for; nothing when all of it is seen."""
+        if not 0 <= index < len(self._rows):
+            return ""
+        used, cells = 0, self._rows[index].cells
+        for place, cell in enumerate(cells):
+            used += cell_len(cell.text.rstrip()) if place == len(cells) - 1 else cell_len(fit(cell.text, cell.width))
+            if used > self.size.width or (cell.width and cell_len(cell.text) > abs(cell.width)):
+                return " ".join("".join(each.text for each in cells[place:]).split())
+        return ""
 
     def notify_style_update(self) -> None:
         """Another theme: other colours."""
@@ -188,7 +223,7 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
 
     def on_click(self, event: events.Click) -> None:
         """Chooses the row under the mouse."""
-        number = event.y + self.scroll_offset.y
+        number = (event.y + self.scroll_offset.y) // self._pitch
         if 0 <= number < len(self._rows) and self._rows[number].choice:
             again = number == self._chosen
             self.choose(number, scroll=False)
@@ -204,9 +239,16 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         return min(choices, key=lambda number: abs(number - index)) if choices else -1
 
     def _redraw(self, number: int) -> None:
-        y = number - self.scroll_offset.y
-        if 0 <= y < self.size.height:
-            self.refresh(Region(0, y, self.size.width, 1))
+        y = number * self._pitch - self.scroll_offset.y
+        if number >= 0 and -self._pitch < y < self.size.height:
+            self.refresh(Region(0, max(0, y), self.size.width, self._pitch + min(0, y)))
+
+
+def cut(text: str, room: int) -> str:
+    """A text cut to the room that there is; an ellipsis where more than blanks went."""
+    if cell_len(text) <= room:
+        return text
+    return fit(text.rstrip(), room) if room > 0 else ""
 
 
 def fit(text: str, width: int) -> str:

@@ -130,7 +130,7 @@ class Waveform(Drawing):
             if self._compact:
                 paint_lane(canvas, np.maximum(np.abs(low), np.abs(high)), self.glyphs)
             else:
-                self._paint_wave(canvas, low, high)
+                paint_wave(canvas, low, high, self.glyphs)
         if self._selected is not None:
             first, last = self._selected
             canvas.grounds[:, first : last + 1] = SELECTED
@@ -142,31 +142,6 @@ class Waveform(Drawing):
         if count > columns:
             return np.fmin.reduceat(self._low, starts), np.fmax.reduceat(self._high, starts)
         return self._low[starts], self._high[starts]
-
-    def _paint_wave(self, canvas: Canvas, low: Samples, high: Samples) -> None:
-        dot_rows = canvas.rows * self.glyphs.down
-        low, high = joined(low, high)
-        known = ~(np.isnan(low) | np.isnan(high))
-        half = dot_rows / 2
-        top = np.floor(half * (1 - np.where(known, high, 0))).clip(0, dot_rows - 1).astype(np.int64)
-        bottom = (np.ceil(half * (1 - np.where(known, low, 0))) - 1).clip(0, dot_rows - 1).astype(np.int64)
-        dots = between(np.minimum(top, bottom), bottom, dot_rows) & known
-        canvas.lay(0, 0, pack(dots, self.glyphs), WAVE)
-        across = known.reshape(canvas.columns, self.glyphs.across)
-        unknown = np.equal(np.count_nonzero(across, axis=1), 0)
-        middle = (canvas.rows - 1) // 2
-        if self.glyphs in SILENCE:
-            silent = across[:, 0] & (low == 0) & (high == 0)
-            canvas.cells[:, silent] = BLANK
-            canvas.layers[:, silent] = 0
-            canvas.cells[middle, silent] = ord(SILENCE[self.glyphs])
-            canvas.layers[middle, silent] = WAVE
-        _dot(canvas, middle, unknown, self._dot_glyph(canvas.rows))
-
-    def _dot_glyph(self, rows: int) -> str:
-        if self.glyphs is GlyphSet.BRAILLE and rows % 2 == 0:
-            return "⡀"  # the lowest dot of the row above the middle
-        return DOT[self.glyphs]
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         """Takes the mouse until the button is let go."""
@@ -218,6 +193,34 @@ def joined(low: Samples, high: Samples) -> tuple[Samples, Samples]:
     after_low[...] = np.where(before_high < after_low, before_high, after_low)
     after_high[...] = np.where(before_low > after_high, before_low, after_high)
     return low, high
+
+
+def paint_wave(canvas: Canvas, low: Samples, high: Samples, glyphs: GlyphSet) -> None:
+    """Draws extremes around the middle, as many columns as there are dots across the canvas."""
+    dot_rows = canvas.rows * glyphs.down
+    low, high = joined(low, high)
+    known = ~(np.isnan(low) | np.isnan(high))
+    half = dot_rows / 2
+    top = np.floor(half * (1 - np.where(known, high, 0))).clip(0, dot_rows - 1).astype(np.int64)
+    bottom = (np.ceil(half * (1 - np.where(known, low, 0))) - 1).clip(0, dot_rows - 1).astype(np.int64)
+    dots = between(np.minimum(top, bottom), bottom, dot_rows) & known
+    canvas.lay(0, 0, pack(dots, glyphs), WAVE)
+    across = known.reshape(canvas.columns, glyphs.across)
+    unknown = np.equal(np.count_nonzero(across, axis=1), 0)
+    middle = (canvas.rows - 1) // 2
+    if glyphs in SILENCE:
+        silent = across[:, 0] & (low == 0) & (high == 0)
+        canvas.cells[:, silent] = BLANK
+        canvas.layers[:, silent] = 0
+        canvas.cells[middle, silent] = ord(SILENCE[glyphs])
+        canvas.layers[middle, silent] = WAVE
+    _dot(canvas, middle, unknown, _unknown_glyph(canvas.rows, glyphs))
+
+
+def _unknown_glyph(rows: int, glyphs: GlyphSet) -> str:
+    if glyphs is GlyphSet.BRAILLE and rows % 2 == 0:
+        return "⡀"  # the lowest dot of the row above the middle
+    return DOT[glyphs]
 
 
 def paint_lane(canvas: Canvas, amplitude: Samples, glyphs: GlyphSet) -> None:

@@ -1,0 +1,78 @@
+"""The chain of the chosen strip as rows of text: the fader's values, then every processor, the open one with its own.
+
+Pure functions of the desk's state and a width.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.session import parameters, words
+from core.session.document import Strip
+from core.session.parameters import Parameter
+from core.session.processors import Processor
+from tui.desk.bench import MASTER, Bench, Fader, Insert, RowKey, Value
+from tui.widgets.rows import Cell, Row
+
+VALUE_AT = 16
+VALUE_CELLS = 10
+RANGE_CELLS = 22
+RANGES_FROM_CELLS = 70
+"""Narrower than this only the chosen row says what its value can be."""
+
+
+def chain_rows(bench: Bench, width: int) -> list[Row]:
+    """Rows for a pane so wide. The chosen row explains itself as far as there is room."""
+    rows: list[Row] = []
+    if bench.session is None or not bench.strip:
+        return rows
+    if bench.strip != MASTER:
+        strip = bench.strip_value
+        for parameter in parameters.parameters_of(Strip):
+            if parameter.name != "blend" or strip.mode == "parallel":
+                value = getattr(strip, parameter.name)
+                rows.append(_value_row(bench, Fader(parameter.name), parameter, value, width))
+    for place, processor in enumerate(bench.chain):
+        rows.append(_insert_row(place, processor, place == bench.open_insert))
+        if place == bench.open_insert:
+            for parameter in parameters.parameters_of(type(processor)):
+                if parameter.name != "bypass":
+                    value = getattr(processor, parameter.name)
+                    rows.append(_value_row(bench, Value(place, parameter.name), parameter, value, width))
+    if not bench.chain:
+        hint = "i inserts a processor" + ("" if bench.strip == MASTER else ", e an equaliser")
+        rows.append(Row((Cell(f"  {hint}", "dim"),), choice=False))
+    return rows
+
+
+def _insert_row(place: int, processor: Processor, is_open: bool) -> Row:
+    said = words.of_processor(processor).removesuffix(" (bypassed)")
+    title = parameters.title_of(type(processor))
+    rest = said.removeprefix(title).strip()
+    state = "bypassed" if processor.bypass else "neutral" if processor.neutral else ""
+    cells = (
+        Cell("  "),
+        Cell(f"{place + 1} ", "dim", 2),
+        Cell(title, "dim" if state else "name", VALUE_AT - 4),
+        Cell(state, "warn" if processor.bypass else "dim"),
+        Cell("  " if state else ""),
+        Cell("" if is_open else rest, "dim" if state else ""),
+    )
+    return Row(cells, key=Insert(place))
+
+
+def _value_row(bench: Bench, key: RowKey, parameter: Parameter, value: Any, width: int) -> Row:
+    indent = "  " if isinstance(key, Fader) else "    "
+    text = parameters.shown(parameter, value).removeprefix(f"{parameter.title} ")
+    cells = [
+        Cell(indent),
+        Cell(parameter.title, "", VALUE_AT - len(indent)),
+        Cell(text, "" if value == parameter.default else "value", VALUE_CELLS),
+    ]
+    possible = parameters.possible(parameter, bench.sample_rate)
+    if key == bench.row:
+        about = f"; {parameter.about}" if parameter.about and width >= RANGES_FROM_CELLS else ""
+        cells.append(Cell(f" {possible}{about}", "dim"))
+    elif width >= RANGES_FROM_CELLS:
+        cells.append(Cell(f" {possible}", "dim", RANGE_CELLS))
+    return Row(tuple(cells), key=key)

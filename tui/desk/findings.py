@@ -1,0 +1,105 @@
+"""What is changed and what the null says of it, for where there is room below the lanes.
+
+Pure functions of the desk's state and a width.
+"""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+from pathlib import Path
+
+from core.handover.certificate import Certificate
+from core.recombine.check import SessionCheck
+from core.session import words
+from core.session.document import Session
+from tui.desk.bench import MASTER, Bench
+from tui.panels.info import level
+from tui.panels.null import band, most_of
+from tui.widgets.rows import Cell, Row, fit
+
+ABREAST_FROM_CELLS = 96
+"""From so many on, what is changed and what the null says stand side by side."""
+NAME_CELLS = 12
+
+Line = tuple[Cell, ...]
+
+
+def findings(bench: Bench, width: int) -> list[Row]:
+    """Rows that are no choices."""
+    session = bench.session
+    if session is None:
+        return []
+    abreast = width >= ABREAST_FROM_CELLS
+    half = width // 2 - 2 if abreast else width
+    left, right = _changes(session), _null(bench, half)
+    if abreast:
+        pairs = zip_longest(left, right, fillvalue=())
+        lines = [(*_filled(one, half), Cell("    "), *other) for one, other in pairs]
+    else:
+        lines = [*left, (), *right]
+    return [Row(line, choice=False) for line in lines]
+
+
+def _filled(line: Line, width: int) -> Line:
+    """The cells, the last one cut or padded so that all of them are so wide."""
+    if not line:
+        return (Cell("", "", width),)
+    used = sum(len(fit(cell.text, cell.width)) for cell in line[:-1])
+    return (*line[:-1], line[-1]._replace(width=max(1, width - used)))
+
+
+def _changes(session: Session) -> list[Line]:
+    said = [(name, words.of_strip(session.strips[name]).split("; ")) for name in session.changed]
+    if session.master:
+        said.append((MASTER, [words.of_processor(processor) for processor in session.master]))
+    if not said:
+        return [_head("what is changed"), _line("", "nothing: every sample is the source's", "dim")]
+    lines = [_line(name if not place else "", text) for name, parts in said for place, text in enumerate(parts)]
+    return [_head("what is changed"), *lines]
+
+
+def _null(bench: Bench, width: int) -> list[Line]:
+    check, certificate = bench.check, bench.certificate
+    lines = [_head("null")]
+    if bench.session is None or bench.session.untouched:
+        lines.append(_line("identical", "a render is the source, bit for bit", "good"))
+    elif check is None:
+        lines.append(_line("", "a changed strip has no stem yet" if bench.needs_stems else "being checked", "dim"))
+    else:
+        lines += _checked(check, width)
+    return lines if certificate is None else [*lines, (), *_rendered(certificate)]
+
+
+def _checked(check: SessionCheck, width: int) -> list[Line]:
+    exact = "exact to" if check.passed else "MOVED by"
+    rest = "exact to the last bit" if check.rest_dbfs is None else f"{exact} {level(check.rest_dbfs, 'dBFS peak')}"
+    lines = [_line("the rest", rest, "good" if check.passed else "bad")]
+    if check.change.peak_dbfs is not None:
+        change = f"peak {level(check.change.peak_dbfs, 'dBFS')}, rms {level(check.change.rms_dbfs, 'dBFS')}"
+        lines.append(_line("the change", change))
+    lines += [
+        _line(f"  {strip.name}", f"peak {level(strip.peak_dbfs, 'dBFS')}{most_of(strip)}") for strip in check.strips
+    ]
+    if check.overs:
+        lines.append(_line("overs", f"{check.overs} samples over full scale: R asks what to do", "warn"))
+    if check.bands:
+        lines += [(), _head("bands: source ─ and change ━, dBFS rms")]
+        lines += [
+            band(each.low_hz, each.high_hz, (each.source_rms_dbfs, each.change_rms_dbfs), width).cells
+            for each in check.bands
+        ]
+    return lines
+
+
+def _rendered(certificate: Certificate) -> list[Line]:
+    verdict = "identical" if certificate.certificate.identical else "rest exact" if certificate.passed else "FAILS"
+    style = "good" if certificate.passed else "bad"
+    return [_head("rendered"), _line(verdict, Path(certificate.output).name, style)]
+
+
+def _head(text: str) -> Line:
+    return (Cell(f" {text}", "head"),)
+
+
+def _line(name: str, text: str, style: str = "") -> Line:
+    return Cell("   "), Cell(name, "dim", NAME_CELLS), Cell(text, style)
