@@ -168,7 +168,7 @@ def test_a_network_that_gives_no_numbers_or_another_shape_is_refused():
         def forward(self, mix: torch.Tensor) -> torch.Tensor:
             return super().forward(mix) / 0.0
 
-    with pytest.raises(UnbakeError, match="fake: the network gave values that are no numbers .*use another model"):
+    with pytest.raises(UnbakeError, match=r"fake: the network gave values that are no numbers .*use another model"):
         run(engine_of(Wild([1.0, 0.0])), noise(2, 9000).astype(np.float32))
     with pytest.raises(UnbakeError, match=r"the shape \[1, 3, 2, 4096\]"):
         run(engine_of(Split([1.0, 0.0, 0.0])), noise(2, 9000).astype(np.float32))
