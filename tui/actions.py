@@ -300,7 +300,9 @@ DISPLAY = {
     "escape": "Esc", "enter": "Enter", "backspace": "Backspace", "tab": "Tab", "shift+tab": "Shift+Tab", "home": "Home",
     "end": "End", "left": "Left", "right": "Right", "up": "Up", "down": "Down", "pagedown": "PgDn", "pageup": "PgUp",
     "shift+left": "Shift+Left", "shift+right": "Shift+Right", "shift+up": "Shift+Up", "shift+down": "Shift+Down",
-    "ctrl+r": "Ctrl+R", "space": "Space",
+    "ctrl+r": "Ctrl+R", "space": "Space", "insert": "Ins", "delete": "Del", "at": "@", "ampersand": "&",
+    "asterisk": "*", "circumflex_accent": "^", "dollar_sign": "$", "grave_accent": "`", "number_sign": "#",
+    "percent_sign": "%", "quotation_mark": '"', "tilde": "~", "underscore": "_", "vertical_line": "|",
 }  # fmt: skip
 """How keys are written for people, where Textual's name is not the key itself."""
 
@@ -347,15 +349,15 @@ def by_id(wanted: str) -> Action:
     return next(action for action in ACTIONS if action.id == wanted)
 
 
-def clashes(keymap: Keymap) -> list[str]:
-    """Keys that two actions of one kind of screen would have, in words."""
-    found: list[str] = []
+def clashing(keymap: Keymap) -> list[tuple[str, Action, Action]]:
+    """Keys that two actions of one kind of screen would have, with the two."""
+    found: list[tuple[str, Action, Action]] = []
     taken: dict[tuple[Where, str], Action] = {}
     for action in ACTIONS:
         for key in keys_of(action, keymap):
             other = taken.setdefault((action.where, key), action)
             if other is not action:
-                found.append(f"{shown(key)} is the key of {other.id} and {action.id}")
+                found.append((key, other, action))
     return found
 
 

@@ -70,6 +70,10 @@ class JobStoppedError(Exception):
     """The job was cancelled by the engineer."""
 
 
+class WorkerDiedError(UnbakeError):
+    """The process that was at the job is gone; nothing is known of the job itself."""
+
+
 @dataclass
 class Job:
     """A request that is on its way. `quiet` ones are not worth a line of their own."""
@@ -165,13 +169,14 @@ class Jobs:
             case messages.Failed():
                 self._end(job, answer.error())
             case messages.Crashed(text=text) | messages.Died(text=text):
-                self._end(
-                    job, UnbakeError(text, where=job.title, remedy="ask again: it starts anew, what is done is kept")
-                )
+                remedy = "ask again: it starts anew, what is done is kept"
+                self._end(job, WorkerDiedError(text, where=job.title, remedy=remedy))
         return None
 
     def cancel(self, job: Job) -> None:
         """Asks a job to stop; asked twice, its process is ended at once."""
+        if (job.lane, job.number) not in self._jobs:
+            return  # it ended while the engineer was asked; what runs now is another
         if job.stopping:
             self._workers[job.lane].kill()
         job.stopping = True

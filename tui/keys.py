@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from textual import events
 from textual.app import App
+from textual.await_complete import AwaitComplete
 from textual.timer import Timer
 
 Result = TypeVar("Result")
@@ -39,6 +40,13 @@ class KeysInOrder(App[Result], Generic[Result]):
             await self._send_key(event)
         else:
             self._waiting_keys.append(event)
+
+    def pop_screen(self) -> AwaitComplete:
+        """As Textual's; a widget that closed its screen with a key can't tell any more that it took it."""
+        popped = super().pop_screen()
+        if self._key_under_way is not None:
+            self.call_later(self._key_done, self._key_under_way)
+        return popped
 
     async def _send_key(self, key: events.Key) -> None:
         self._key_under_way = key

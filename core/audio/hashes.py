@@ -9,8 +9,10 @@ from pathlib import Path
 import msgspec
 
 from core.errors import UnbakeError, os_error
+from core.events import Operation, Progress, finish
 
 _CHUNK_BYTES = 1 << 20
+_SAID_BYTES = 16 * _CHUNK_BYTES
 
 
 class Fingerprint(msgspec.Struct, frozen=True):
@@ -42,11 +44,20 @@ def check_unchanged(path: str | os.PathLike[str], before: Fingerprint) -> None:
 
 def sha256_file(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file's bytes, 64 hexadecimal digits. UnbakeError when it can't be read."""
-    digest = hashlib.sha256()
+    return finish(hashing(path))
+
+
+def hashing(path: str | os.PathLike[str]) -> Operation[str]:
+    """As `sha256_file`, for files that take their time; `Progress` counts bytes."""
+    digest, done = hashlib.sha256(), 0
     try:
         with Path(path).open("rb") as file:
+            total = os.fstat(file.fileno()).st_size
             while chunk := file.read(_CHUNK_BYTES):
                 digest.update(chunk)
+                done += len(chunk)
+                if done % _SAID_BYTES == 0:
+                    yield Progress("reading the source", done, max(total, done))
     except OSError as error:
         raise os_error(error, path) from error
     return digest.hexdigest()

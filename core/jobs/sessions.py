@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 
 from core.atomic import check_output, same_file
-from core.audio.hashes import sha256_file
+from core.audio.hashes import hashing, sha256_file
 from core.audio.probe import probe
 from core.errors import UnbakeError
-from core.events import Note, Operation
+from core.events import Note, Operation, finish
 from core.measure.align import estimate
 from core.separation.external import import_stems
 from core.separation.separate import SeparationRequest, separate
@@ -27,10 +27,15 @@ EXTERNAL = "external"
 
 def describe_source(path: Path) -> Source:
     """A file as a session names it. Raises UnbakeError for what is not readable audio."""
+    return finish(describing_source(path))
+
+
+def describing_source(path: Path) -> Operation[Source]:
+    """As `describe_source`, for files that take their time."""
     info = probe(path)
     return Source(
         path=os.path.normpath(path.absolute()),
-        sha256=sha256_file(path),
+        sha256=(yield from hashing(path)),
         sample_rate=info.sample_rate,
         channels=info.channels,
         frames=info.frames,

@@ -31,7 +31,7 @@ def test_every_action_has_a_pilot_test() -> None:
 
 
 def test_no_key_is_taken_twice() -> None:
-    assert actions.clashes({}) == []
+    assert actions.clashing({}) == []
 
 
 def test_the_first_key_of_every_action_needs_neither_ctrl_nor_alt() -> None:

@@ -6,22 +6,25 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from textual.message import Message
 from textual.screen import Screen
 
 from core.errors import UnbakeError
 from core.session.document import Session
 from core.session.edits import Change
 from tui.desk.bench import Bench
-from tui.desk.messages import Trouble
+from tui.desk.messages import About, Trouble
+from tui.guard import Guarded
 from tui.jobs import Jobs, JobStoppedError
 
 if TYPE_CHECKING:
     from tui.app import Workstation
 
+Work = Coroutine[Any, Any, object]
 PANES = ("overview", "lanes", "chain")
 
 
-class DeskBase(Screen[None]):
+class DeskBase(Guarded, Screen[None]):
     """State and the few ways to change it. Painting is the screen's, actions are the mixins'."""
 
     def __init__(self, path: Path | None) -> None:
@@ -58,10 +61,13 @@ class DeskBase(Screen[None]):
     def editable(self) -> bool:
         """Whether the session can be changed now; says why when it can't."""
         if self.bench.editor is None:
-            self.say("the file is still being read" if self.bench.located else "nothing is open: o opens a file")
+            if self.bench.not_opened is not None:
+                self.say(f"not opened: {self.bench.not_opened.what}; o opens another file")
+            else:
+                self.say("the file is still being read" if self.bench.located else "nothing is open: o opens a file")
             return False
         if self.bench.read_only:
-            self.say("read only: another workstation has this session open; o opens it again")
+            self.say(f"read only: {self.bench.why_read_only}")
             return False
         return True
 
@@ -95,23 +101,31 @@ class DeskBase(Screen[None]):
 
     def complain(self, error: UnbakeError) -> None:
         """An error as a notice, with what to do about it."""
-        where = "" if error.where is None else f"{error.where}: "
-        remedy = f"\n{error.remedy}" if error.remedy else ""
-        self.app.notify(f"{where}{error.what}{remedy}", title="not done", severity="error", timeout=12, markup=False)
+        self.workstation.complain(error)
 
-    def ask(self, coroutine: Coroutine[Any, Any, object], group: str = "jobs", *, exclusive: bool = False) -> None:
-        """Runs what takes a while; its errors become notices, a cancelled job a word."""
-        self.run_worker(self._guarded(coroutine), group=group, exclusive=exclusive)
+    def ask(self, coroutine: Work, group: str = "jobs", *, exclusive: bool = False, once: bool = False) -> None:
+        """Runs what takes a while; its errors become notices, a cancelled job a word.
 
-    async def _guarded(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        With `exclusive` it takes the place of what runs in its group, with `once` it gives way to it.
+        """
+        if once and any(each.group == group and each.node is self and not each.is_finished for each in self.workers):
+            coroutine.close()
+        else:
+            self.run_worker(self._answered(coroutine), group=group, exclusive=exclusive)
+
+    async def _answered(self, coroutine: Work) -> None:
         try:
             await coroutine
-        except UnbakeError as error:
-            self.complain(error)
         except JobStoppedError:
             self.say("stopped; what was done is kept")
+        except Exception as error:
+            self.workstation.met(error)
         finally:
             self.show_jobs()
+
+    async def _on_message(self, message: Message) -> None:
+        if not (isinstance(message, About) and message.bench is not self.bench):
+            await super()._on_message(message)
 
     def on_trouble(self, message: Trouble) -> None:
         """A thread's error becomes a notice."""

@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
+from core.errors import UnbakeError
 from core.handover.certificate import Certificate
 from core.jobs.opening import Located
 from core.measure.inspect import FileReport
 from core.measure.overview import Overview
 from core.recombine.check import SessionCheck
-from core.session.document import RESIDUAL, Session, Strip
+from core.session.document import RESIDUAL, Separation, Session, Strip
 from core.session.editor import Editor
 from core.session.edits import MASTER, Change
 from core.session.processors import EQUALISERS, Processor
@@ -50,16 +53,25 @@ class Bench:
 
     located: Located | None = None
     editor: Editor | None = None
+    not_opened: UnbakeError | None = None
     read_only: bool = False
+    why_read_only: str = ""
+    off_disk: bool = False
+    """Whether there are edits that the journal could not take."""
+    source_problem: UnbakeError | None = None
+    """What is wrong with the master's file since the session was made on it."""
     timeline: Timeline = field(default_factory=lambda: Timeline(0, 44_100))
     strip: str = ""
     row: RowKey = field(default_factory=lambda: Fader("gain_db"))
     open_insert: int | None = None
     """The processor whose parameters are shown below it."""
     stems: dict[str, Path] = field(default_factory=dict)
+    stems_of: Separation | None = None
+    """What made the stems that are shown, without their hashes."""
     stem_sum_dbfs: float | None = None
     overviews: dict[str, Overview] = field(default_factory=dict)
     report: FileReport | None = None
+    measuring: bool = False
     check: SessionCheck | None = None
     checking: bool = False
     certificate: Certificate | None = None
@@ -70,6 +82,11 @@ class Bench:
     def session(self) -> Session | None:
         """The document as it stands."""
         return None if self.editor is None else self.editor.session
+
+    @property
+    def recipe(self) -> Separation | None:
+        """What makes the stems of the document as it stands, without their hashes."""
+        return None if self.session is None else recipe(self.session.separation)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -116,6 +133,11 @@ class Bench:
         """Whether a changed strip has no stem yet."""
         session = self.session
         return session is not None and any(name not in self.stems for name in session.changed)
+
+
+def recipe(separation: Separation) -> Separation:
+    """A separation without the hashes of what it made."""
+    return msgspec.structs.replace(separation, hashes={})
 
 
 class Repeat(NamedTuple):

@@ -52,7 +52,7 @@ class Editing(Moving):
         """To the first equaliser, or a new bell."""
         for place, processor in enumerate(self.bench.chain):
             if isinstance(processor, EQUALISERS):
-                self.query_one("#chain").focus()
+                self.set_focus(self.query_one("#chain"))
                 self.to_row(Value(place, "freq_hz"))
                 return
         if self.editable():
@@ -78,7 +78,7 @@ class Editing(Moving):
         at = len(self.bench.chain) if place is None else place + 1
         processor = parameters.new(kind, self.bench.sample_rate)
         if self.change(lambda session, strip: edits.insert(session, strip, at, processor)):
-            self.query_one("#chain").focus()
+            self.set_focus(self.query_one("#chain"))
             at = min(at, len(self.bench.chain) - 1)
             self.to_row(Value(at, focus) if focus else Insert(at))
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from core.audio.outputs import default_output_path, output_format
+from core.errors import UnbakeError
 from core.jobs import messages
 from core.session import edits, files, presets
 from core.session.document import Session
+from core.session.editor import Editor
 from core.session.edits import Change
+from core.session.lock import SessionLock, copy_name
 from core.session.toml import Origin
 from tui import actions
+from tui.desk import words
 from tui.desk.editing import Editing
 from tui.panels.ask import Answer, Ask, Typed
 from tui.theme import THEMES
@@ -168,18 +173,47 @@ class Filing(Editing):
             self.ask(self.save())
 
     async def save(self) -> bool:
-        """Writes the session; asks first when another program changed the file."""
+        """Writes the session; asks first when another program changed the file, and when it can't be written."""
         editor = self.bench.editor
         assert editor is not None
         if editor.changed_on_disk():
-            question = f"{editor.path.name} was changed by another program since it was opened."
-            answers = [Answer("w", "write over it; what is there now stays in the history")]
-            if await self.app.push_screen_wait(Ask(question, answers)) is None:
+            gone = not editor.path.exists()
+            what = "is gone" if gone else "was changed by another program"
+            question = f"{editor.path.name} {what} since it was opened."
+            kept = "what is there now stays in the history"
+            answers = [Answer("w", "write it anew" if gone else f"write over it; {kept}")]
+            if not gone:
+                answers.append(Answer("t", "take over what is there now; what is here stays in the history"))
+            answer = await self.app.push_screen_wait(Ask(question, answers))
+            if answer is None:
                 return False
-        editor.save()
+            if answer == "t":
+                editor.refresh()
+                self.after_edit(words.summary(editor.session))
+                return True
+        try:
+            editor.save()
+        except UnbakeError as error:
+            editor = await self._save_copy(editor, error)
         self.say(f"saved {editor.path.name}")
         self.paint()
         return True
+
+    async def _save_copy(self, editor: Editor, error: UnbakeError) -> Editor:
+        """Saves beside a session that can't be saved, and goes on there; raises the error where that is not wanted."""
+        copy = copy_name(editor.path)
+        question = f"{editor.path.name} can't be saved: {error.what}."
+        answers = [Answer("c", f"save a copy, {copy.name}, and go on there")]
+        if await self.app.push_screen_wait(Ask(question, answers)) is None:
+            raise error
+        with contextlib.ExitStack() as on_failure:
+            lock = on_failure.enter_context(SessionLock(copy))
+            lock.acquire()
+            other = Editor.create(copy, editor.session, f"copy of {editor.path.name}", lock=lock)
+            other.save()
+            on_failure.pop_all()
+        self.move_to(other, lock)
+        return other
 
     def action_file_render(self) -> None:
         """Renders."""
@@ -198,7 +232,7 @@ class Filing(Editing):
     async def _render_as(self, wanted: Any) -> None:
         from tui.panels.render import dither_of, with_dither
 
-        editor = self.bench.editor
+        bench, editor = self.bench, self.bench.editor
         assert editor is not None
         if wanted.dither != dither_of(editor.session):
             what = f"master: dither {wanted.dither}"
@@ -214,8 +248,9 @@ class Filing(Editing):
             force=wanted.force,
         )
         rendered = await self.jobs.run(request, "rendering")
-        self.bench.certificate = rendered.certificate
-        self._pin(session, rendered.session)
+        if self.bench is bench:
+            bench.certificate = rendered.certificate
+            self._pin(session, rendered.session)
         proof = rendered.certificate.certificate
         verdict = "identical" if proof.identical else "rest exact" if rendered.certificate.passed else "the proof FAILS"
         self.say(f"{verdict}: {rendered.certificate.output} ({rendered.certificate.realtime_factor:.0f}x real time)")
@@ -250,6 +285,21 @@ class Filing(Editing):
         made = await self.jobs.run(request, "exporting stems")
         self.say(f"{len(made.stems) + 1} files in {folder}")
 
+    def action_file_demo(self) -> None:
+        """The main job on a song that is already here."""
+
+        def taken(folder: str | None) -> None:
+            if folder:
+                self.ask(self._demo(Path(folder).expanduser()))
+
+        self.app.push_screen(Typed("the demo, into the folder", str(Path.cwd() / "unbake-demo")), taken)
+
+    async def _demo(self, folder: Path) -> None:
+        done = await self.jobs.run(messages.Demo(folder=str(folder)), "demo")
+        if await self.may_leave("open the demo"):
+            assert done.repaired.session is not None
+            await self.open(Path(done.repaired.session))
+
     def action_file_compare(self) -> None:
         """Null test against another file."""
         located = self.bench.located
@@ -276,7 +326,7 @@ class Filing(Editing):
         """Stops what runs, after asking."""
         job = self.jobs.shown
         if job is not None:
-            self.ask(self._stop(job), group="asking", exclusive=True)
+            self.ask(self._stop(job), group="asking", once=True)
         elif self.said:
             self.say("")
 
@@ -288,7 +338,7 @@ class Filing(Editing):
 
     def action_app_leave(self) -> None:
         """Leaves."""
-        self.ask(self._leave(), group="asking", exclusive=True)
+        self.ask(self._leave(), group="asking", once=True)
 
     async def _leave(self) -> None:
         if self.jobs.shown is not None:
@@ -317,10 +367,26 @@ class Filing(Editing):
         answer = await self.app.push_screen_wait(Ask(question, answers))
         if answer == "s":
             return await self.save()
-        return answer == "l"
+        return answer == "l" and await self._is_kept(what)
+
+    async def _is_kept(self, what: str) -> bool:
+        """Whether every edit is on the disk, or the engineer would rather lose those that can't be written."""
+        editor = self.bench.editor
+        assert editor is not None
+        try:
+            editor.journal()
+        except UnbakeError as error:
+            question = f"The last edits can't be written to the disk: {error.what}."
+            answers = [Answer("x", f"{what}, and lose them")]
+            return await self.app.push_screen_wait(Ask(question, answers)) == "x"
+        return True
 
     def close_document(self) -> None:
         """Lets go of what is open."""
+        raise NotImplementedError
+
+    def move_to(self, editor: Editor, lock: SessionLock) -> None:
+        """Goes on in another session file than the one that was opened."""
         raise NotImplementedError
 
 

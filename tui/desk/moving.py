@@ -146,7 +146,7 @@ class Moving(DeskBase):
     def _to_pane(self, by: int) -> None:
         there = [pane for pane in PANES if self.query_one(f"#{pane}").display]
         place = there.index(self.pane) if self.pane in there else 0
-        self.query_one(f"#{there[(place + by) % len(there)]}").focus()
+        self.set_focus(self.query_one(f"#{there[(place + by) % len(there)]}"))
 
 
 for _number in range(1, 10):

@@ -13,6 +13,7 @@ from textual.worker import get_current_worker
 
 from core import recent
 from core.errors import UnbakeError
+from core.jobs import opening
 from core.measure import overview as overviews
 from core.measure.overview import Overview
 from core.measure.spectrogram import spectrogram
@@ -20,7 +21,7 @@ from core.measure.spectrum import average_spectrum, log_frequencies
 from core.strips.eq import response_db
 from tui.desk import words
 from tui.desk.base import PANES, DeskBase
-from tui.desk.bench import MASTER, Insert, Value
+from tui.desk.bench import MASTER, Bench, Insert, Value
 from tui.desk.chain import chain_rows
 from tui.desk.findings import findings
 from tui.desk.lanes import Columns as LaneColumns
@@ -67,8 +68,9 @@ class Painting(DeskBase):
 
     def scan(self, name: str, path: Path) -> None:
         """Reads the overview of a file on a thread, which says every now and then that there is more to draw."""
-        known = Overview(self.bench.timeline.frames)
-        self.bench.overviews[name] = known
+        bench = self.bench
+        known = Overview(bench.timeline.frames)
+        bench.overviews[name] = known
 
         def read() -> None:
             worker = get_current_worker()
@@ -77,10 +79,10 @@ class Painting(DeskBase):
                 for _ in operation:
                     if worker.is_cancelled:
                         return
-                    self.post_message(Grown(name))
-                self.post_message(Grown(name))
+                    self.post_message(Grown(bench, name))
+                self.post_message(Grown(bench, name))
             except UnbakeError as error:
-                self.post_message(Trouble(error))
+                self.post_message(Trouble(bench, error))
             finally:
                 operation.close()
 
@@ -170,8 +172,9 @@ class Painting(DeskBase):
                 wave.draw(self._columns.low, self._columns.high)
             else:
                 wave.draw(*known.columns(*span, wanted))
+                bench = self.bench
                 self.run_worker(
-                    lambda: self._read_columns(located.source, span, wanted),
+                    lambda: self._read_columns(bench, located, span, wanted),
                     thread=True,
                     group="columns",
                     exclusive=True,
@@ -265,27 +268,28 @@ class Painting(DeskBase):
         curve.mark(None if place is None else getattr(self.bench.chain[place], "freq_hz", None))
 
     def _want_spectrum(self, name: str) -> None:
-        path = self._sound_of(name)
+        bench, path = self.bench, self._sound_of(name)
         if path is None or name in self._asked_spectra:
             return
         self._asked_spectra.add(name)
-        first, last = self.bench.timeline.region
+        first, last = bench.timeline.region
         freqs_hz = log_frequencies(SPECTRUM_POINTS, high_hz=min(20_000.0, 0.49 * self.bench.sample_rate))
 
         def measure() -> None:
             try:
                 levels_db = average_spectrum(path, first, last, freqs_hz)
             except UnbakeError as error:
-                self.post_message(Trouble(error))
+                self.post_message(Trouble(bench, error))
             else:
-                self.post_message(Spectrum(name, freqs_hz, levels_db))
+                self.post_message(Spectrum(bench, name, path, freqs_hz, levels_db))
 
         self.run_worker(measure, thread=True, group="spectrum")
 
     @on(Spectrum)
     def _measured_spectrum(self, message: Spectrum) -> None:
         self._asked_spectra.discard(message.name)
-        self._spectra[message.name] = (message.freqs_hz, message.levels_db)
+        if message.path == self._sound_of(message.name):
+            self._spectra[message.name] = (message.freqs_hz, message.levels_db)
         self._paint_curve()
 
     def _want_spectrogram(self) -> None:
@@ -299,20 +303,21 @@ class Painting(DeskBase):
         if located is None or not columns or not rows or self._painted == (span, columns, rows):
             return
         self._painted = (span, columns, rows)
-        source = located.source
+        bench = self.bench
 
         def compute() -> None:
             worker = get_current_worker()
-            operation = spectrogram(source, *span, columns, rows)
+            operation = spectrogram(located.source, *span, columns, rows)
             try:
+                opening.check_as_found(located)
                 while True:
                     next(operation)
                     if worker.is_cancelled:
                         return
             except StopIteration as stop:
-                self.post_message(Painted(span, stop.value))
+                self.post_message(Painted(bench, span, stop.value))
             except UnbakeError as error:
-                self.post_message(Trouble(error))
+                self.post_message(Trouble(bench, error))
             finally:
                 operation.close()
 
@@ -324,13 +329,14 @@ class Painting(DeskBase):
         if message.span == (timeline.first, timeline.last):
             self.query_one("#spectrogram", SpectrogramView).draw(levels.levels_db, *levels.freqs_hz[[0, -1]])
 
-    def _read_columns(self, path: Path, span: tuple[int, int], count: int) -> None:
+    def _read_columns(self, bench: Bench, located: opening.Located, span: tuple[int, int], count: int) -> None:
         try:
-            low, high = overviews.read_columns(path, *span, count)
+            opening.check_as_found(located)
+            low, high = overviews.read_columns(located.source, *span, count)
         except UnbakeError as error:
-            self.post_message(Trouble(error))
+            self.post_message(Trouble(bench, error))
         else:
-            self.post_message(Columns(span, low, high))
+            self.post_message(Columns(bench, span, low, high))
 
     @on(Columns)
     def _columns_read(self, message: Columns) -> None:

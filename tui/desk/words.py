@@ -32,6 +32,8 @@ def badge(bench: Bench) -> Piece:
     session = bench.session
     if session is None:
         return "", ""
+    if bench.source_problem is not None:
+        return "source changed", "$error bold"
     if session.untouched:
         return "identical", "$success bold"
     if bench.needs_stems:
@@ -49,6 +51,8 @@ def saved(bench: Bench) -> Piece:
         return "", ""
     if bench.read_only:
         return "read only", "$warning"
+    if bench.off_disk:
+        return "not on disk", "$error bold"
     if bench.untouched:
         return "new", QUIET
     return ("saved", QUIET) if bench.editor.saved else ("not saved", "$accent")
@@ -114,7 +118,7 @@ def loudness(bench: Bench) -> str:
     """LUFS-I, dBTP and LRA of the source."""
     report = bench.report
     if report is None:
-        return "measuring" if bench.located is not None else ""
+        return "measuring" if bench.measuring else ""
     figures = ((report.lufs_i, "LUFS"), (report.true_peak_dbtp, "dBTP"), (report.lra_lu, "LU"))
     return "  ".join(f"{value:.1f} {unit}" for value, unit in figures if value is not None) or "silence"
 

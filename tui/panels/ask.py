@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from core.errors import UnbakeError
+from tui.guard import Guarded
 
 
 class Answer(NamedTuple):
@@ -21,7 +22,7 @@ class Answer(NamedTuple):
     title: str
 
 
-class Ask(ModalScreen[str | None]):
+class Ask(Guarded, ModalScreen[str | None]):
     """Asks; gives the key of the answer, None for Esc."""
 
     DEFAULT_CSS = """
@@ -56,7 +57,7 @@ class Ask(ModalScreen[str | None]):
                 return
 
 
-class Typed(ModalScreen[str | None]):
+class Typed(Guarded, ModalScreen[str | None]):
     """A field that takes every key until Enter or Esc. `check` raises UnbakeError for what can't be."""
 
     DEFAULT_CSS = """
@@ -82,19 +83,32 @@ class Typed(ModalScreen[str | None]):
             yield Input(self._value, select_on_focus=True)
             yield Static("", classes="wrong", markup=False)
 
+    def on_mount(self) -> None:
+        """Typing is what it is for."""
+        self.set_focus(self.query_one(Input))
+
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Takes the value, or says what is wrong with it and stays."""
+        """Enter in the field."""
+        self._take(event.value)
+
+    def on_key(self, event: events.Key) -> None:
+        """Esc leaves everything as it was; a key that was sent before the field had the focus is typed into it."""
+        field = self.query_one(Input)
+        if event.key == "escape":
+            event.stop()
+            self.dismiss(None)
+        elif event.is_printable and event.character:
+            event.stop()
+            self.set_focus(field)
+            field.replace(event.character, *field.selection)
+
+    def _take(self, text: str) -> None:
+        """Gives the value, or says what is wrong with it and stays."""
         try:
-            self._check(event.value)
+            self._check(text)
         except UnbakeError as error:
             wrong = self.query_one(".wrong", Static)
             wrong.display = True
             wrong.update(error.line())
         else:
-            self.dismiss(event.value)
-
-    def on_key(self, event: events.Key) -> None:
-        """Esc leaves everything as it was."""
-        if event.key == "escape":
-            event.stop()
-            self.dismiss(None)
+            self.dismiss(text)

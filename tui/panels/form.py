@@ -15,6 +15,7 @@ from textual.widgets import Static
 
 from core.errors import UnbakeError
 from tui import actions
+from tui.guard import Guarded
 from tui.panels.ask import Typed
 from tui.widgets.line import Line
 from tui.widgets.rows import Cell, Row, Rows
@@ -34,7 +35,7 @@ class Field:
     check: Callable[[str], object] = field(default=str)
 
 
-class Form(ModalScreen[Result]):
+class Form(Guarded, ModalScreen[Result]):
     """Fields in rows. Subclasses give `title_text`, `fields` and `go`."""
 
     DEFAULT_CSS = """
@@ -78,7 +79,7 @@ class Form(ModalScreen[Result]):
                 (f" {title} ", "$foreground 70%"),
             ]
         self.query_one(".keys", Line).show(pieces)
-        self.query_one("#fields").focus()
+        self.set_focus(self.query_one("#fields"))
         self.renew()
 
     @property

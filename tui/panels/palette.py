@@ -21,7 +21,7 @@ class PalettePanel(Panel[str]):
         field = self.query_one("#filter", Input)
         field.placeholder = "an action, or PATH=VALUE such as strips.bass.gain_db=-2"
         field.display = True
-        field.focus()
+        self.set_focus(field)
 
     def rows(self) -> list[Row]:
         """Every action of the desk."""
@@ -30,7 +30,7 @@ class PalettePanel(Panel[str]):
             Row(
                 (
                     Cell("  "),
-                    Cell(action.title, "name", 18),
+                    Cell(action.title, "name", 14),
                     Cell(actions.shown(actions.keys_of(action, keymap)[0]), "accent", 10),
                     Cell(action.about),
                     Cell(f"  {action.id}", "dim"),

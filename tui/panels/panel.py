@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, TypeVar
 
+from rich.cells import cell_len
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -13,23 +14,31 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from tui import actions
+from tui.guard import Guarded
 from tui.widgets.line import Line, Piece, spread
 from tui.widgets.rows import Cell, Row, Rows
 
 Result = TypeVar("Result")
 
+LINES_AROUND = 3
+"""Title, filter and keys."""
+LEAST_LINES = 16
 
-class Panel(ModalScreen[Result]):
-    """Rows with a filter above and details below. Subclasses give `title`, `rows`, `detail` and `choose`."""
+
+class Panel(Guarded, ModalScreen[Result]):
+    """Rows with a filter above and details below. Subclasses give `title_text`, `rows`, `detail` and `choose`.
+
+    On a large screen it is as high as what it has shown so far needs, so that filtering does not make it jump.
+    """
 
     DEFAULT_CSS = """
     Panel { align: center middle; background: $background 50%;
-        & > Vertical { width: 100%; max-width: 130; height: 100%; background: $surface; }
+        & > Vertical { width: 100%; max-width: 130; height: 100%; max-height: 100%; background: $surface; }
         & .title { background: $panel; }
         & Input { border: none; height: 1; padding: 0 1; background: $panel; display: none; }
         & Input:focus { border: none; }
         & #list { height: 1fr; }
-        & #detail { height: auto; max-height: 50%; border-top: solid $panel; display: none; }
+        & #detail { height: auto; max-height: 50%; border-top: solid $panel; display: none; overflow: hidden; }
         & .keys { background: $panel; }
     }
     """
@@ -39,6 +48,10 @@ class Panel(ModalScreen[Result]):
     """Actions that the panel's last line shows."""
     choice_title: str = "choose"
     empty: str = "nothing here"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines = 0
 
     def compose(self) -> ComposeResult:
         """Title, filter, list, details, keys."""
@@ -53,7 +66,7 @@ class Panel(ModalScreen[Result]):
         """Shows what there is."""
         detail = self.query_one("#detail", Rows)
         detail.can_focus = False
-        self.query_one("#list").focus()
+        self.set_focus(self.list)
         self.renew()
         self.begin()
 
@@ -65,9 +78,9 @@ class Panel(ModalScreen[Result]):
         raise NotImplementedError
 
     def detail(self, key: object) -> Sequence[Row]:
-        """What is said of the chosen line below the list."""
+        """What is said of the chosen line below the list: what it had no room for, unless a panel has more to say."""
         del key
-        return ()
+        return self.unread()
 
     def choose(self, key: object) -> None:
         """Does what the panel is for."""
@@ -81,6 +94,12 @@ class Panel(ModalScreen[Result]):
         self.query_one(".title", Line).show([(f" {self.title_text}", "bold"), *self.about()])
         self.query_one(".keys", Line).show(self._keys())
         self._renew_detail()
+
+    def _fit(self, lines: int) -> None:
+        """Grows to show so many lines of list and details, as far as the screen goes."""
+        self._lines = max(self._lines, lines + LINES_AROUND)
+        if self.size.height:
+            self.query_one(Vertical).styles.height = min(self.size.height, max(LEAST_LINES, self._lines))
 
     def about(self) -> Sequence[Piece]:
         """What stands beside the title."""
@@ -120,7 +139,7 @@ class Panel(ModalScreen[Result]):
     def action_list_filter(self) -> None:  # noqa: D102
         field = self.query_one("#filter", Input)
         field.display = True
-        field.focus()
+        self.set_focus(field)
 
     def action_list_close(self) -> None:  # noqa: D102
         self.dismiss(None)
@@ -136,14 +155,14 @@ class Panel(ModalScreen[Result]):
 
     @on(Input.Submitted, "#filter")
     def _filter_taken(self) -> None:
-        self.list.focus()
+        self.set_focus(self.list)
 
     def leave_filter(self) -> None:
         """Esc in the filter: everything is shown again."""
         field = self.query_one("#filter", Input)
         field.value = ""
         field.display = False
-        self.list.focus()
+        self.set_focus(self.list)
 
     def on_key(self, event: events.Key) -> None:
         """In the filter, Esc leaves it and the arrows move the list; every other key is typed."""
@@ -175,10 +194,22 @@ class Panel(ModalScreen[Result]):
         detail.display = bool(rows)
         detail.show([each._replace(choice=False) for each in rows])
         detail.styles.height = len(rows) + 1
+        self._fit(len(self.list.rows) + (len(rows) + 1 if rows else 0))
+
+    def unread(self) -> list[Row]:
+        """What the chosen line had no room for, in lines of its own."""
+        return [Row((Cell(f"  {text}"),)) for text in wrapped(self.list.hidden(self.list.chosen), self.room)]
+
+    @property
+    def room(self) -> int:
+        """Cells of a line of the details."""
+        return max(20, self.list.size.width - 4)
 
     def _keys(self) -> list[Piece]:
         pieces: list[Piece] = []
         for action_id in self.hints:
+            if action_id == "list.choose" and self.choice_title == "back":
+                continue  # Esc says so already
             action = actions.by_id(action_id)
             key = actions.shown(actions.keys_of(action, getattr(self.app, "keymap", {}))[0])
             title = self.choice_title if action_id == "list.choose" else action.title
@@ -189,6 +220,26 @@ class Panel(ModalScreen[Result]):
 def _holds(row: Row, wanted: Sequence[str]) -> bool:
     text = " ".join(cell.text for cell in row.cells).lower()
     return all(word in text for word in wanted)
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """A text in lines of so many cells at most, as far as its words are not longer."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and cell_len(lines[-1]) + 1 + cell_len(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
+def paragraph(name: str, text: str, width: int, cells: int = 10) -> list[Row]:
+    """A text beside its name, in as many lines as it takes."""
+    lines = wrapped(text, max(20, width - cells - 2))
+    return [
+        Row((Cell("  "), Cell("" if place else name, "dim", cells), Cell(line)), choice=False)
+        for place, line in enumerate(lines)
+    ]
 
 
 def heading(text: str) -> Row:
