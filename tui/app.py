@@ -50,7 +50,6 @@ class Workstation(KeysInOrder[int]):
     TITLE = "unbake"
     ENABLE_COMMAND_PALETTE = False
     CSS = """
-    Screen { background: $background; color: $foreground; }
     #frame { height: 1; width: 1fr; background: $panel; color: $foreground; text-style: bold; }
     """
     BINDINGS: ClassVar[list[BindingType]] = []

@@ -83,7 +83,7 @@ def _checked(check: SessionCheck, width: int) -> list[Line]:
     if check.overs:
         lines.append(_line("overs", f"{check.overs} samples over full scale: R asks what to do", "warn"))
     if check.bands:
-        lines += [(), _head("bands: source ─ and change ━, dBFS rms")]
+        lines += [(), _head("bands: source and change ━, dBFS rms")]
         lines += [
             band(each.low_hz, each.high_hz, (each.source_rms_dbfs, each.change_rms_dbfs), width).cells
             for each in check.bands

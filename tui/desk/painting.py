@@ -244,7 +244,7 @@ class Painting(DeskBase):
     def _paint_curve(self) -> None:
         curve = self.query_one("#curve", Curve)
         name = SOURCE if self.bench.strip == MASTER else self.bench.strip
-        shows = bool(self.bench.equalisers) or self._sound_of(name) is not None
+        shows = self.bench.session is not None and (bool(self.bench.equalisers) or self._sound_of(name) is not None)
         if curve.display != shows:
             curve.display = shows
             self.call_after_refresh(self.paint_chain)  # the chain has another width

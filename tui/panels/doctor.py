@@ -39,7 +39,7 @@ class DoctorPanel(Panel[None]):
     def rows(self) -> list[Row]:
         """One line a finding."""
         return [
-            Row((Cell("  "), Cell(each.name, "name", 18), Cell(*STATES[each.state], 9), Cell(each.detail)))
+            Row((Cell("  "), Cell(each.name, "name", 16), Cell(*STATES[each.state], 9), Cell(each.detail)))
             for each in (self._found.findings if self._found else ())
         ]
 

@@ -28,12 +28,12 @@ class HelpPanel(Panel[None]):
             rows += [self._line(action) for action in members]
         rows.append(heading("processors: i inserts one"))
         for kind in parameters.master_kinds():
-            rows.append(Row((Cell("  "), Cell(parameters.title_of(kind), "name", 22), Cell(parameters.about_of(kind)))))
+            rows.append(Row((Cell("  "), Cell(parameters.title_of(kind), "name", 16), Cell(parameters.about_of(kind)))))
             for parameter in parameters.parameters_of(kind):
                 if parameter.name != "bypass":
                     possible = parameters.possible(parameter, self._sample_rate)
-                    cells = (Cell("", "", 4), Cell(parameter.title, "", 20), Cell(possible, "dim", 26))
-                    rows.append(Row((*cells, Cell(parameter.about, "dim"))))
+                    cells = (Cell("", "", 4), Cell(parameter.title, "", 14), Cell(possible, "", 22))
+                    rows.append(Row((*cells, Cell("  "), Cell(parameter.about, "dim"))))
         return rows
 
     def choose(self, key: object) -> None:
@@ -44,5 +44,5 @@ class HelpPanel(Panel[None]):
     def _line(self, action: actions.Action) -> Row:
         keymap = getattr(self.app, "keymap", {})
         keys = "  ".join(actions.shown(key) for key in actions.keys_of(action, keymap))
-        cells = (Cell("  "), Cell(action.title, "name", 16), Cell(keys, "accent", 16), Cell(action.about))
+        cells = (Cell("  "), Cell(action.title, "name", 14), Cell(keys, "accent", 13), Cell(" "), Cell(action.about))
         return Row((*cells, Cell(f"  {action.id}", "dim")))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from core.session import changes
 from core.session.history import Edit, History
 from tui.panels.panel import Panel
-from tui.panels.presets import SIGNS
+from tui.panels.presets import difference
 from tui.widgets.rows import Cell, Row
 
 
@@ -35,7 +35,8 @@ class HistoryPanel(Panel[int]):
         return [
             Row(
                 (
-                    Cell(" ▸ " if edit.number == self._history.current else "   ", "accent"),
+                    Cell("  "),
+                    Cell("now" if edit.number == self._history.current else "", "accent", 3),
                     Cell(str(edit.number), "dim", -5),
                     Cell(f"  {edit.at[:19].replace('T', ' ')}  ", "dim"),
                     Cell("│ " * self._depths[edit.number], "dim"),
@@ -52,11 +53,11 @@ class HistoryPanel(Panel[int]):
         if edit is None:
             return ()
         if edit.parent is None:
-            return [Row((Cell("  the first one", "dim"),))]
+            return [*self.unread(), Row((Cell("  the first one", "dim"),))]
         found = changes.differences(self._history.edits[edit.parent].session, edit.session)
         if not found:
-            return [Row((Cell("  nothing that is heard", "dim"),))]
-        return [Row((Cell(f"  {SIGNS[each.kind][0]} ", SIGNS[each.kind][1]), Cell(each.line))) for each in found[:8]]
+            return [*self.unread(), Row((Cell("  nothing that is heard", "dim"),))]
+        return [*self.unread(), *(difference(each) for each in found[:8])]
 
     def choose(self, key: object) -> None:
         """Gives the number."""

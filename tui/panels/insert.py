@@ -23,7 +23,7 @@ class InsertPanel(Panel[type[Processor]]):
     def rows(self) -> list[Row]:
         """One line a kind."""
         return [
-            Row((Cell("  "), Cell(parameters.title_of(kind), "name", 20), Cell(parameters.about_of(kind))), key=kind)
+            Row((Cell("  "), Cell(parameters.title_of(kind), "name", 14), Cell(parameters.about_of(kind))), key=kind)
             for kind in self._kinds
         ]
 

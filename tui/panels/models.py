@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from core.atomic import size_in_words
 from models import registry
-from tui.panels.panel import Panel
+from tui.panels.panel import Panel, paragraph
 from tui.widgets.rows import Cell, Row
 
 
@@ -29,11 +29,12 @@ class ModelsPanel(Panel[None]):
             size = sum(item.bytes for item in card.weights)
             cells = (
                 Cell("  "),
-                Cell(card.name, "name", 22),
-                Cell("installed" if here else "not here", "good" if here else "warn", 11),
+                Cell(card.name, "name", 18),
+                Cell("installed" if here else "not here", "good" if here else "warn", 9),
                 Cell(size_in_words(size) if size else "no weights", "", -11),
                 Cell("  "),
                 Cell(", ".join(card.stems), "", 28),
+                Cell("  "),
                 Cell(card.licence, "dim"),
             )
             rows.append(Row(cells, key=card.name))
@@ -52,7 +53,7 @@ class ModelsPanel(Panel[None]):
             ("source", card.source),
             *((score.metric, _score(score)) for score in card.scores),
         ]
-        return [Row((Cell("  "), Cell(name, "dim", 10), Cell(text))) for name, text in lines if text]
+        return [row for name, text in lines if text for row in paragraph(name, text, self.room)]
 
     def choose(self, key: object) -> None:
         """Nothing to do with a model here: back."""

@@ -122,7 +122,7 @@ def checked(check: SessionCheck, width: int) -> list[Row]:
         figures = f"peak {level(strip.peak_dbfs, 'dBFS')}, rms {level(strip.rms_dbfs, 'dBFS')}{most_of(strip)}"
         rows.append(line(f"  {strip.name}", f"adds {figures}"))
     if check.bands:
-        rows.append(heading(f"bands: source {SOURCE} and change {CHANGE}, dBFS rms"))
+        rows.append(heading(f"bands: source and change {CHANGE}, dBFS rms"))
         rows += [
             band(each.low_hz, each.high_hz, (each.source_rms_dbfs, each.change_rms_dbfs), width)
             for each in check.bands

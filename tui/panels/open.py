@@ -70,7 +70,7 @@ class OpenPanel(Panel[Path]):
         if lately:
             rows.append(heading("lately"))
             rows += [
-                Row((Cell("  "), Cell(path.name, "name", 40), Cell(str(path.parent), "dim")), key=path)
+                Row((Cell("  "), Cell(path.name, "name", 40), Cell("  "), Cell(str(path.parent), "dim")), key=path)
                 for path in lately
             ]
         rows.append(heading(str(self._folder)))
@@ -97,10 +97,10 @@ class OpenPanel(Panel[Path]):
                 if path.is_dir():
                     folders.append(Row((Cell("  "), Cell(f"{name}/", "accent")), key=path))
                 elif path.name.endswith(SUFFIX):
-                    files.append(Row((Cell("  "), Cell(name, "name", 48), Cell("session", "good")), key=path))
+                    files.append(Row((Cell("  "), Cell(name, "name", 48), Cell("session", "good", -12)), key=path))
                 elif path.suffix.lower() in AUDIO:
                     size = size_in_words(path.stat().st_size)
-                    files.append(Row((Cell("  "), Cell(name, "", 48), Cell(size, "dim", -10)), key=path))
+                    files.append(Row((Cell("  "), Cell(name, "", 48), Cell(size, "dim", -12)), key=path))
             except OSError:
                 continue  # it vanished while the folder was read
         if not folders and not files:

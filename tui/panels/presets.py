@@ -16,6 +16,12 @@ from tui.widgets.rows import Cell, Row
 SIGNS = {"added": ("+", "good"), "removed": ("-", "bad"), "changed": ("~", "accent")}
 
 
+def difference(found: changes.Difference) -> Row:
+    """What is or would be otherwise, with a sign before it."""
+    sign, style = SIGNS[found.kind]
+    return Row((Cell("  "), Cell(sign, style, 2), Cell(found.line)))
+
+
 class PresetsPanel(Panel[presets.Preset]):
     """Gives the preset to lay over the session."""
 
@@ -36,8 +42,8 @@ class PresetsPanel(Panel[presets.Preset]):
             Row(
                 (
                     Cell("  "),
-                    Cell(preset.name, "name", 24),
-                    Cell("yours" if preset.origin != "built in" else "", "accent", 7),
+                    Cell(preset.name, "name", 20),
+                    Cell("  yours  " if preset.origin != "built in" else "  ", "accent"),
                     Cell(preset.about),
                 ),
                 key=preset,
@@ -55,8 +61,8 @@ class PresetsPanel(Panel[presets.Preset]):
         except UnbakeError as error:
             return [Row((Cell(f"  can't be applied: {error.line()}", "bad"),))]
         if not found:
-            return [Row((Cell("  would change nothing", "dim"),))]
-        return [Row((Cell(f"  {SIGNS[each.kind][0]} ", SIGNS[each.kind][1]), Cell(each.line))) for each in found[:12]]
+            return [*self.unread(), Row((Cell("  would change nothing", "dim"),))]
+        return [*self.unread(), *(difference(each) for each in found[:12])]
 
     def choose(self, key: object) -> None:
         """Gives the preset, if it can be applied."""
