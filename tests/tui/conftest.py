@@ -77,6 +77,10 @@ class Driver:
         monkeypatch.setattr(operations, "carry_out", held)
         return go_on
 
+    def notices(self) -> str:
+        """What the notices say that were given and still stand."""
+        return "\n".join(notice.message for notice in self.app._notifications)
+
     def text(self) -> str:
         """What is on the screen, as lines of text."""
         screen = self.app.screen
@@ -90,17 +94,22 @@ Open = Callable[..., AbstractAsyncContextManager[Driver]]
 
 @pytest.fixture
 def workstation() -> Open:
-    """Opens the app: `async with workstation(path, size=..., config=...) as driver`."""
+    """Opens the app: `async with workstation(path, size=..., config=...) as driver`.
+
+    Its jobs run on threads of the test, or where `make_worker` says. Mistakes that the app survives fail the test.
+    """
 
     @asynccontextmanager
     async def open_(
         path: Path | None = None, *, size: Size = SMALL, config: Config | None = None, **words
     ) -> AsyncIterator[Driver]:
-        app = Workstation(path, config=config or Config(), make_worker=InProcessWorker, **words)
+        words.setdefault("make_worker", InProcessWorker)
+        app = Workstation(path, config=config or Config(), **words)
         async with app.run_test(size=size, notifications=True) as pilot:
             driver = Driver(pilot, app)
             await driver.until(lambda: any(isinstance(each, Desk) for each in app.screen_stack), "the desk")
             yield driver
+            assert not app.defects, app.defects
 
     return open_
 

@@ -133,7 +133,7 @@ class Editing(Moving):
         if target is None or not self.editable():
             return
         row, parameter, value = target
-        title = f"{parameter.title}, {parameter.about}" if parameter.about else parameter.title
+        title = f"{parameter.title}, {parameters.possible(parameter, self.bench.sample_rate)}"
 
         def read(text: str) -> object:
             return parameters.typed(parameter, text, sample_rate=self.bench.sample_rate)
@@ -221,6 +221,7 @@ class Editing(Moving):
 
     def _has_fader(self) -> bool:
         if not self.bench.strip:
+            self.editable()
             return False
         if self.bench.strip == MASTER:
             self.say("the master stage has no fader: i inserts a gain")

@@ -176,6 +176,8 @@ class Filing(Editing):
         """Writes the session; asks first when another program changed the file, and when it can't be written."""
         editor = self.bench.editor
         assert editor is not None
+        with contextlib.suppress(UnbakeError):  # saving says so
+            editor.journal()
         if editor.changed_on_disk():
             gone = not editor.path.exists()
             what = "is gone" if gone else "was changed by another program"

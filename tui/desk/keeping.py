@@ -21,12 +21,9 @@ class Keeper:
     `tell` hears, on the thread, of the first failure (an error), and when all is written again (None).
     """
 
-    def __init__(
-        self, editor: Editor, tell: Callable[[UnbakeError | None], None], retry_seconds: float = RETRY_SECONDS
-    ) -> None:
+    def __init__(self, editor: Editor, tell: Callable[[UnbakeError | None], None]) -> None:
         self._editor = editor
         self._tell = tell
-        self._retry_seconds = retry_seconds
         self._due = threading.Event()
         self._closed = False
         threading.Thread(target=self._keep, name="journal", daemon=True).start()
@@ -43,7 +40,7 @@ class Keeper:
     def _keep(self) -> None:
         failing = False
         while True:
-            self._due.wait(self._retry_seconds if failing else None)
+            self._due.wait(RETRY_SECONDS if failing else None)
             self._due.clear()
             if self._closed:
                 return

@@ -331,10 +331,11 @@ class Desk(Painting, Filing):
         self.workers.cancel_group(self, "opening-files")
         for name in self.bench.overviews:
             self.workers.cancel_group(self, f"overview-{name}")
-        for timer in (self._remember_timer, self._check_timer):
-            if timer is not None:
-                timer.stop()
-        self._write_remembered()
+        if self._check_timer is not None:
+            self._check_timer.stop()
+        if self._remember_timer is not None:
+            self._remember_timer.stop()
+            self._write_remembered()
         self._release()
         self.bench = Bench()
         self.forget_drawings()
@@ -407,8 +408,8 @@ class Desk(Painting, Filing):
         assert session is not None
         assert located is not None
         request = messages.CheckSource(session=session, session_path=str(located.session_path))
-        found = fingerprint(located.source)
         try:
+            found = fingerprint(located.source)
             await self.jobs.run(request, "reading the source", lane="analysis", quiet=True)
         except WorkerDiedError:
             raise
