@@ -109,7 +109,8 @@ ACTIONS: tuple[Action, ...] = (
         rank=30,
     ),
     Action(
-        "strip.mode", ("r",),
+        "strip.mode",
+        ("r",),
         "mode",
         "Goes through the modes of the strip: replace, parallel, cancel.",
         "strips",
@@ -194,10 +195,10 @@ ACTIONS: tuple[Action, ...] = (
         rank=7,
     ),
     Action("value.default", ("backspace",), "default", "Puts the value back to its default.", "values"),
-    Action("edit.undo", ("u",), "undo", "Goes back one edit.", "edit", panes=ALL, rank=60),
+    Action("edit.undo", ("u",), "undo", "Goes back one edit.", "edit", panes=ALL, rank=14),
     Action("edit.redo", ("U", "ctrl+r"), "redo", "Goes forward one edit.", "edit"),
     Action("edit.repeat", ("full_stop",), "repeat", "Does the last edit again, on the strip chosen now.", "edit"),
-    Action("view.pane", ("tab",), "pane", "Goes to the next pane.", "view", panes=ALL, rank=90),
+    Action("view.pane", ("tab",), "pane", "Goes to the next pane.", "view", panes=ALL, rank=8),
     Action("view.pane_back", ("shift+tab",), "pane before", "Goes to the pane before.", "view"),
     Action(
         "view.zoom_in",
@@ -306,6 +307,8 @@ DISPLAY = {
 }  # fmt: skip
 """How keys are written for people, where Textual's name is not the key itself."""
 
+ARROWS = {"Left": "←", "Right": "→", "Up": "↑", "Down": "↓"}
+
 Keymap = Mapping[str, tuple[str, ...]]
 """Keys of the user's own by action id."""
 
@@ -318,6 +321,18 @@ def keys_of(action: Action, keymap: Keymap) -> tuple[str, ...]:
 def shown(key: str) -> str:
     """A key as people write it."""
     return DISPLAY.get(key, key)
+
+
+def brief(action_id: str, keymap: Keymap) -> str:
+    """The first key of an action, as short as a footer wants it; nothing for one that has none."""
+    key = shown(next(iter(keys_of(by_id(action_id), keymap)), ""))
+    return ARROWS.get(key, key)
+
+
+def brief_pair(one_id: str, other_id: str, keymap: Keymap) -> str:
+    """The keys of two actions that belong together: `←→`, or `Ins/Del` where they are words."""
+    keys = [key for key in (brief(one_id, keymap), brief(other_id, keymap)) if key]
+    return ("" if all(len(key) == 1 for key in keys) else "/").join(keys)
 
 
 def bindings(where: Where) -> list[Binding]:

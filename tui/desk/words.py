@@ -132,7 +132,7 @@ def lanes_title(bench: Bench) -> list[Piece]:
     made_by = separation.model if separation.stems_from is None else f"from {Path(separation.stems_from).name}/"
     pieces: list[Piece] = [(" stems", "$secondary bold"), (f"  {made_by}", QUIET)]
     if not bench.stems:
-        return [*pieces, ("  not made yet: ", QUIET), ("S", "$accent bold"), (" separates", QUIET)]
+        return [*pieces, ("  not separated yet: ", QUIET), ("S", "$accent bold"), (" separates", QUIET)]
     if bench.stem_sum_dbfs is None:
         return [*pieces, ("  their sum is the source", QUIET)]
     return [*pieces, (f"  their sum nulls to {bench.stem_sum_dbfs:.0f} dBFS", QUIET)]
@@ -207,7 +207,6 @@ PAIRS = {
     "chain.up": ("chain.down", "move"),
 }
 """Actions that the footer shows as one, with the other one and what the two are for."""
-ARROWS = {"Left": "←", "Right": "→", "Up": "↑", "Down": "↓"}
 ALWAYS = ("app.palette", "app.help")
 WITHOUT_FILE = ("file.open", "panel.models", "panel.doctor", "app.theme", "app.leave")
 """What can be done while nothing is open."""
@@ -220,7 +219,7 @@ def footer(bench: Bench, pane: str, keymap: actions.Keymap, width: int) -> list[
     room = width - sum(_hint_cells(hint) for hint in last)
     kept: list[tuple[str, str]] = []
     for hint in hints:
-        if _hint_cells(hint) <= room:
+        if hint[0] and _hint_cells(hint) <= room:
             kept.append(hint)
             room -= _hint_cells(hint)
     pieces: list[Piece] = []
@@ -242,16 +241,10 @@ def _hints(bench: Bench, pane: str, keymap: actions.Keymap) -> list[tuple[str, s
 def _hint(action: actions.Action, keymap: actions.Keymap, pane: str = "") -> tuple[str, str]:
     """A key, or two that belong together, and what it is for."""
     if action.id not in PAIRS:
-        return _key(action, keymap), action.title
+        return actions.brief(action.id, keymap), action.title
     second, title = PAIRS[action.id]
-    keys = [_key(each, keymap) for each in (action, actions.by_id(second))]
-    joined = "".join(keys) if all(len(key) == 1 for key in keys) else "/".join(keys)
-    return joined, "gain" if (action.id, pane) == ("value.less", "lanes") else title
-
-
-def _key(action: actions.Action, keymap: actions.Keymap) -> str:
-    shown = actions.shown(actions.keys_of(action, keymap)[0])
-    return ARROWS.get(shown, shown)
+    about = "gain" if (action.id, pane) == ("value.less", "lanes") else title
+    return actions.brief_pair(action.id, second, keymap), about
 
 
 def _hint_cells(hint: tuple[str, str]) -> int:

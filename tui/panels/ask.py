@@ -7,12 +7,22 @@ from typing import NamedTuple
 
 from textual import events
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from core.errors import UnbakeError
 from tui.guard import Guarded
+from tui.widgets.line import Line, spread
+from tui.widgets.rows import cut
+
+QUIET = "$foreground 70%"
+
+
+def refusal(error: UnbakeError) -> str:
+    """What is wrong with what was filled in, that first; where it was filled in can be seen."""
+    remedy = f" ({error.remedy})" if error.remedy else ""
+    return f"{error.what}{remedy}" + ("" if error.where is None else f": {error.where}")
 
 
 class Answer(NamedTuple):
@@ -31,6 +41,8 @@ class Ask(Guarded, ModalScreen[str | None]):
         & > Vertical { background: $panel; border-left: thick $accent; }
         & Static { width: 1fr; height: auto; }
         & .question { text-style: bold; margin-bottom: 1; }
+        & Horizontal { height: auto; }
+        & .key { width: 5; margin-right: 2; color: $accent; text-style: bold; }
     }
     """
 
@@ -44,7 +56,9 @@ class Ask(Guarded, ModalScreen[str | None]):
         with Vertical():
             yield Static(self._question, classes="question", markup=False)
             for answer in (*self._answers, Answer("Esc", "back")):
-                yield Static(f"{answer.key:>5}  {answer.title}", markup=False)
+                with Horizontal():
+                    yield Static(f"{answer.key:>5}", classes="key", markup=False)
+                    yield Static(answer.title, markup=False)
 
     def on_key(self, event: events.Key) -> None:
         """An answer's key answers; everything else is left alone."""
@@ -63,8 +77,7 @@ class Typed(Guarded, ModalScreen[str | None]):
     DEFAULT_CSS = """
     Typed { align: center bottom; background: transparent;
         & > Vertical { width: 100%; height: auto; background: $panel; padding: 0 1; }
-        & Static { width: 1fr; height: auto; color: $foreground 70%; }
-        & .wrong { color: $error; text-style: bold; display: none; }
+        & .wrong { width: 1fr; height: auto; color: $error; text-style: bold; display: none; }
         & Input { border: none; height: 1; padding: 0; background: $surface; }
         & Input:focus { border: none; }
     }
@@ -79,13 +92,20 @@ class Typed(Guarded, ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         """What is asked, the field, and what was wrong with it."""
         with Vertical():
-            yield Static(self._title, markup=False)
+            yield Line(classes="title")
             yield Input(self._value, select_on_focus=True)
             yield Static("", classes="wrong", markup=False)
 
     def on_mount(self) -> None:
         """Typing is what it is for."""
         self.set_focus(self.query_one(Input))
+
+    def on_resize(self) -> None:
+        """What is asked at the left, the keys at the right, once there is a width."""
+        keys = [("  Enter", "$accent bold"), (" takes it", QUIET), ("  Esc", "$accent bold"), (" leaves it", QUIET)]
+        width = self.size.width - 2
+        title = cut(self._title, width - sum(len(text) for text, _ in keys))
+        self.query_one(".title", Line).show(spread([(title, "bold")], keys, width))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter in the field."""
@@ -109,6 +129,6 @@ class Typed(Guarded, ModalScreen[str | None]):
         except UnbakeError as error:
             wrong = self.query_one(".wrong", Static)
             wrong.display = True
-            wrong.update(error.line())
+            wrong.update(refusal(error))
         else:
             self.dismiss(text)

@@ -16,7 +16,7 @@ from textual.widgets import Static
 from core.errors import UnbakeError
 from tui import actions
 from tui.guard import Guarded
-from tui.panels.ask import Typed
+from tui.panels.ask import QUIET, Typed, refusal
 from tui.widgets.line import Line
 from tui.widgets.rows import Cell, Row, Rows
 
@@ -66,18 +66,14 @@ class Form(Guarded, ModalScreen[Result]):
     def on_mount(self) -> None:
         """Shows the fields."""
         self.query_one(".title", Line).show([(f" {self.title_text}", "bold")])
-        pieces = []
-        for action_id, title in (
-            ("form.go", self.go_title),
-            ("form.more", "other value"),
-            ("form.type", "type"),
-            ("form.close", "back"),
-        ):
-            action = actions.by_id(action_id)
-            pieces += [
-                (f" {actions.shown(actions.keys_of(action, self.keymap)[0])}", "$accent bold"),
-                (f" {title} ", "$foreground 70%"),
-            ]
+        hints = (
+            (actions.brief("form.go", self.keymap), self.go_title),
+            (actions.brief_pair("form.previous", "form.next", self.keymap), "field"),
+            (actions.brief_pair("form.less", "form.more", self.keymap), "other value"),
+            (actions.brief("form.type", self.keymap), "type"),
+            (actions.brief("form.close", self.keymap), "back"),
+        )
+        pieces = [piece for key, title in hints for piece in ((f" {key}", "$accent bold"), (f" {title} ", QUIET))]
         self.query_one(".keys", Line).show(pieces)
         self.set_focus(self.query_one("#fields"))
         self.renew()
@@ -108,7 +104,7 @@ class Form(Guarded, ModalScreen[Result]):
             Row(
                 (
                     Cell("  "),
-                    Cell(each.title, "", 14),
+                    Cell(each.title, "", 15),
                     Cell("◂ " if each.choices else "  ", "dim"),
                     Cell(each.value or "none", "value" if each.value else "dim"),
                     Cell(" ▸" if each.choices else "", "dim"),
@@ -156,7 +152,7 @@ class Form(Guarded, ModalScreen[Result]):
         except UnbakeError as error:
             wrong = self.query_one(".wrong", Static)
             wrong.display = True
-            wrong.update(error.line())
+            wrong.update(refusal(error))
         else:
             self.dismiss(result)
 

@@ -31,7 +31,7 @@ class PalettePanel(Panel[str]):
                 (
                     Cell("  "),
                     Cell(action.title, "name", 14),
-                    Cell(actions.shown(actions.keys_of(action, keymap)[0]), "accent", 10),
+                    Cell(actions.brief(action.id, keymap), "accent", 10),
                     Cell(action.about),
                     Cell(f"  {action.id}", "dim"),
                 ),

@@ -23,6 +23,8 @@ Result = TypeVar("Result")
 LINES_AROUND = 3
 """Title, filter and keys."""
 LEAST_LINES = 16
+LARGE_SCREEN_LINES = 30
+"""From so many on, a panel lets the desk be seen around it."""
 
 
 class Panel(Guarded, ModalScreen[Result]):
@@ -51,7 +53,7 @@ class Panel(Guarded, ModalScreen[Result]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._lines = 0
+        self._lines = LEAST_LINES
 
     def compose(self) -> ComposeResult:
         """Title, filter, list, details, keys."""
@@ -99,7 +101,8 @@ class Panel(Guarded, ModalScreen[Result]):
         """Grows to show so many lines of list and details, as far as the screen goes."""
         self._lines = max(self._lines, lines + LINES_AROUND)
         if self.size.height:
-            self.query_one(Vertical).styles.height = min(self.size.height, max(LEAST_LINES, self._lines))
+            small = self.size.height < LARGE_SCREEN_LINES
+            self.query_one(Vertical).styles.height = self.size.height if small else min(self.size.height, self._lines)
 
     def about(self) -> Sequence[Piece]:
         """What stands beside the title."""
@@ -211,7 +214,7 @@ class Panel(Guarded, ModalScreen[Result]):
             if action_id == "list.choose" and self.choice_title == "back":
                 continue  # Esc says so already
             action = actions.by_id(action_id)
-            key = actions.shown(actions.keys_of(action, getattr(self.app, "keymap", {}))[0])
+            key = actions.brief(action_id, getattr(self.app, "keymap", {}))
             title = self.choice_title if action_id == "list.choose" else action.title
             pieces += [(f" {key}", "$accent bold"), (f" {title} ", "$foreground 70%")]
         return spread(pieces, [], self.size.width)

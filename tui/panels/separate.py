@@ -40,9 +40,7 @@ class SeparateForm(Form[Wanted]):
             Field("model", "model", model, choices),
             Field("overlap", "passes", f"{now.overlap:g}", OVERLAPS, check=_overlap),
             Field("device", "device", "auto", DEVICES),
-            Field(
-                "stems_from", "stems from", now.stems_from or "", about="a folder with NAME.wav of each stem, instead"
-            ),
+            Field("stems_from", "stems from", now.stems_from or "", about="instead: a folder of NAME.wav"),
             Field(
                 "align", "align them", "yes" if now.align else "no", ("no", "yes"), about="take out an offset they have"
             ),
