@@ -1,4 +1,4 @@
-"""The main job in a real terminal, with the keys an engineer presses: tmux of 80x24, real worker processes, a real song.
+"""The main job in a real terminal, with the keys of an engineer: tmux of 80x24, real worker processes, a real song.
 
 What is rendered from the screen is, byte for byte, what the command line renders from the saved session.
 """
