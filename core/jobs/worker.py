@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -27,6 +28,8 @@ from core.jobs.messages import Answer, Outcome
 STDERR = 2
 NICENESS = 10
 """The app's keys and sound go before the work."""
+AUTOGROUP = Path("/proc/self/autogroup")
+AUTOGROUP_TRIES = 5
 PROGRESS_SECONDS = 0.05
 """Shortest time between two messages about one stage."""
 
@@ -34,7 +37,7 @@ PROGRESS_SECONDS = 0.05
 def main() -> None:
     """Serves the app at the other end of the two pipes whose descriptors are the arguments, until it leaves."""
     orders, answers = (int(word) for word in sys.argv[1:3])
-    os.nice(NICENESS)
+    step_back()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()
     for descriptor in (orders, answers):
@@ -48,6 +51,22 @@ def main() -> None:
         os.lseek(STDERR, 0, os.SEEK_SET)
         pump(run.job, carry_out(run.request), line.say, functools.partial(line.stopped, run.job))
     os._exit(0)  # torch and its threads would take seconds to leave politely
+
+
+def step_back() -> None:
+    """Lets other programs, the app first among them, have the processor before this one."""
+    niceness = os.nice(NICENESS)
+    # Linux may share the time out by session. This process has one of its own, so its niceness would count for nothing:
+    # the session has to be nice.
+    for _ in range(AUTOGROUP_TRIES):
+        try:
+            AUTOGROUP.write_text(str(niceness))
+        except BlockingIOError:  # on the whole machine one such change in 0.1 s is allowed
+            time.sleep(0.11)
+        except OSError:  # not shared out by session, or not Linux
+            return
+        else:
+            return
 
 
 class Line:

@@ -364,6 +364,8 @@ def test_jobs_run_one_by_one_and_waiting_ones_are_dropped_at_once(desk, song: Pa
 def test_the_process_keeps_out_of_the_way(desk) -> None:
     process = psutil.Process(desk.worker.pid)
     assert process.nice() == psutil.Process().nice() + 10
+    shared_out = Path(f"/proc/{process.pid}/autogroup")  # by session, where the kernel does so
+    assert not shared_out.exists() or shared_out.read_text().split()[-1] == str(process.nice())
     assert os.getsid(process.pid) == process.pid
     process.send_signal(signal.SIGINT)
     desk.result(messages.ListStore())
