@@ -248,7 +248,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("panel.doctor", ("exclamation_mark",), "doctor", "Shows what this machine has and lacks.", "panels"),
     Action("file.open", ("o",), "open", "Opens a master or a session.", "file", panes=ALL, rank=80),
     Action("file.save", ("W",), "save", "Writes the session beside its source.", "file", panes=ALL, rank=74),
-    Action("file.render", ("R",), "render", "Renders the repaired master, with its proof.", "file", panes=ALL, rank=73),
+    Action("file.render", ("R",), "render", "Renders the repaired master, with its proof.", "file", panes=ALL, rank=16),
     Action("file.export", ("E",), "export stems", "Writes stems and residual as WAV into a folder.", "file"),
     Action("file.compare", ("A",), "compare files", "Null test of the source against another file.", "file"),
     Action("file.demo", ("O",), "demo", "Does the main job on a song that is already here, and opens it.", "file"),
@@ -332,7 +332,7 @@ def brief(action_id: str, keymap: Keymap) -> str:
 def brief_pair(one_id: str, other_id: str, keymap: Keymap) -> str:
     """The keys of two actions that belong together: `←→`, or `Ins/Del` where they are words."""
     keys = [key for key in (brief(one_id, keymap), brief(other_id, keymap)) if key]
-    return ("" if all(len(key) == 1 for key in keys) else "/").join(keys)
+    return ("" if all(len(key) == 1 and not key.isalnum() for key in keys) else "/").join(keys)
 
 
 def bindings(where: Where) -> list[Binding]:

@@ -27,7 +27,7 @@ from tui import actions, guard
 from tui import config as settings
 from tui.keys import KeysInOrder
 from tui.signs import GlyphSet, Signs, choose
-from tui.theme import THEMES
+from tui.theme import THEMES, for_colours
 
 if TYPE_CHECKING:
     from textual.binding import BindingType
@@ -290,6 +290,8 @@ def run(path: Path | None, *, theme: str | None = None, low_bandwidth: bool = Fa
     app = Workstation(
         path, config=config, read_only=read_only, driver_class=cast("type[Driver]", TerminalDriver), encoding=encoding
     )
+    if theme is None:
+        app.theme = for_colours(app.theme, app.console.color_system)
     with _outside_world(app):
         app.run()
     if app.last_words is not None:

@@ -47,3 +47,8 @@ CONTRAST = Theme(
     dark=True,
 )
 THEMES = (DARK, LIGHT, CONTRAST)
+
+
+def for_colours(name: str, color_system: str | None) -> str:
+    """The theme to begin with: the dark one's soft colours are all grey among sixteen, the contrast's are there."""
+    return CONTRAST.name if name == DARK.name and color_system == "standard" else name

@@ -16,7 +16,7 @@ from tui.widgets.rows import Cell, Row
 
 VALUE_AT = 16
 VALUE_CELLS = 10
-RANGE_CELLS = 22
+RANGE_CELLS = 28
 RANGES_FROM_CELLS = 70
 """Narrower than this only the chosen row says what its value can be."""
 

@@ -31,12 +31,12 @@ def findings(bench: Bench, width: int) -> list[Row]:
         return []
     abreast = width >= ABREAST_FROM_CELLS
     half = width // 2 - 2 if abreast else width
-    left, right = _changes(session), _null(bench, half)
+    changes, null, bands = _changes(session), _null(bench), _bands(bench, half)
     if abreast:
-        pairs = zip_longest(left, right, fillvalue=())
+        pairs = zip_longest(changes, [*null, *bands], fillvalue=())
         lines = [(*_filled(one, half), Cell("    "), *other) for one, other in pairs]
     else:
-        lines = [*left, (), *right]
+        lines = [*null, (), *changes, *bands]
     return [Row(line, choice=False) for line in lines]
 
 
@@ -58,7 +58,7 @@ def _changes(session: Session) -> list[Line]:
     return [_head("what is changed"), *lines]
 
 
-def _null(bench: Bench, width: int) -> list[Line]:
+def _null(bench: Bench) -> list[Line]:
     check, certificate = bench.check, bench.certificate
     lines = [_head("null")]
     if bench.session is None or bench.session.untouched:
@@ -66,29 +66,38 @@ def _null(bench: Bench, width: int) -> list[Line]:
     elif check is None:
         lines.append(_line("", "a changed strip has no stem yet" if bench.needs_stems else "being checked", "dim"))
     else:
-        lines += _checked(check, width)
+        lines += _checked(check)
     return lines if certificate is None else [*lines, (), *_rendered(certificate)]
 
 
-def _checked(check: SessionCheck, width: int) -> list[Line]:
+def _checked(check: SessionCheck) -> list[Line]:
     exact = "exact to" if check.passed else "MOVED by"
     rest = "exact to the last bit" if check.rest_dbfs is None else f"{exact} {level(check.rest_dbfs, 'dBFS peak')}"
     lines = [_line("the rest", rest, "good" if check.passed else "bad")]
     if check.change.peak_dbfs is not None:
         change = f"peak {level(check.change.peak_dbfs, 'dBFS')}, rms {level(check.change.rms_dbfs, 'dBFS')}"
         lines.append(_line("the change", change))
-    lines += [
-        _line(f"  {strip.name}", f"peak {level(strip.peak_dbfs, 'dBFS')}{most_of(strip)}") for strip in check.strips
-    ]
+    lines += [_line(f"  {strip.name}", f"{_peak(strip.peak_dbfs)}{most_of(strip)}") for strip in check.strips]
     if check.overs:
         lines.append(_line("overs", f"{check.overs} samples over full scale: R asks what to do", "warn"))
-    if check.bands:
-        lines += [(), _head("bands: source and change ━, dBFS rms")]
-        lines += [
-            band(each.low_hz, each.high_hz, (each.source_rms_dbfs, each.change_rms_dbfs), width).cells
-            for each in check.bands
-        ]
     return lines
+
+
+def _bands(bench: Bench, width: int) -> list[Line]:
+    if bench.check is None or not bench.check.bands:
+        return []
+    return [
+        (),
+        _head("bands: source and change ━, dBFS rms"),
+        *(
+            band(each.low_hz, each.high_hz, (each.source_rms_dbfs, each.change_rms_dbfs), width).cells
+            for each in bench.check.bands
+        ),
+    ]
+
+
+def _peak(peak_dbfs: float | None) -> str:
+    return "nothing: digital silence" if peak_dbfs is None else f"peak {level(peak_dbfs, 'dBFS')}"
 
 
 def _rendered(certificate: Certificate) -> list[Line]:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 SOURCE = "source"
 METER_SECONDS = 0.3
 SPECTRUM_POINTS = 400
-FINDINGS_LINES = 9
+FINDINGS_LINES = 6
 """Lines below the lanes that these leave alone before they grow."""
 TALLEST_LANE = 3
 LATELY = 6
@@ -197,7 +197,7 @@ class Painting(DeskBase):
             rows = lane_rows(self.bench, width, self._small_wave, lines)
         lanes.styles.height = max(1, len(rows) * lines)
         chosen = names.index(self.bench.strip) if self.bench.strip in names else 0
-        lanes.show(rows, chosen, pitch=lines)
+        lanes.show(rows, chosen, pitch=lines, empty="  the session opens once the whole file is read")
         scroll = self.query_one("#lanes-scroll", VerticalScroll)
         height, top = scroll.size.height, chosen * lines
         if height and not scroll.scroll_y <= top <= scroll.scroll_y + height - lines:

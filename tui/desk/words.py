@@ -23,6 +23,7 @@ from tui.widgets.rows import cut
 NARROW = 110
 """Columns from which lanes and chain stand side by side."""
 QUIET = "$foreground 60%"
+LEAST_BAR = 10
 SHORTEST_NAME = 24
 """Cells that the name of the file keeps before anything else goes into the header."""
 
@@ -93,7 +94,7 @@ def _facts(bench: Bench, width: int, device: str) -> list[Piece]:
 def _facts_in_header(bench: Bench, width: int, device: str) -> list[Piece]:
     """As many facts as leave the file's name enough room; none is put before one that had to go."""
     assert bench.located is not None
-    room = width - 2 - sum(cell_len(text) for text, _ in _right(bench))
+    room = width - 4 - sum(cell_len(text) for text, _ in _right(bench))
     room -= min(cell_len(bench.located.source.name), SHORTEST_NAME)
     kept: list[Piece] = []
     for text, style in _facts(bench, width, device):
@@ -167,14 +168,14 @@ def jobs_line(jobs: Jobs | None, said: str, aside: Sequence[str], width: int) ->
     stopping = ("  stopping, Esc again ends it at once ", "$warning")
     ending += [stopping] if job.stopping else [("  Esc", "$accent bold"), (" stops ", QUIET)]
     room = width - sum(cell_len(text) for text, _ in ending) - 1
-    title = _titled(job, room // 2)
+    title = _titled(job, room - LEAST_BAR)
     room -= sum(cell_len(text) for text, _ in title)
     return [*title, *_bar(share, min(40, room)), *ending]
 
 
 def _titled(job: Job, room: int) -> list[Piece]:
-    title = cut(job.title, room)
-    stage = job.stage if job.stage != job.title and cell_len(job.stage) + 2 <= room - cell_len(title) else ""
+    title = cut(job.title, max(8, room - 3))
+    stage = job.stage if job.stage != job.title and cell_len(job.stage) + 5 <= room - cell_len(title) else ""
     return [(f" {title}", "bold"), (f"  {stage}" if stage else "", ""), ("  ", "")]
 
 

@@ -120,12 +120,12 @@ def checked(check: SessionCheck, width: int) -> list[Row]:
         )
     for strip in check.strips:
         figures = f"peak {level(strip.peak_dbfs, 'dBFS')}, rms {level(strip.rms_dbfs, 'dBFS')}{most_of(strip)}"
-        rows.append(line(f"  {strip.name}", f"adds {figures}"))
+        said = "nothing: it is digital silence" if strip.peak_dbfs is None else figures
+        rows.append(line(f"  {strip.name}", f"adds {said}"))
     if check.bands:
         rows.append(heading(f"bands: source and change {CHANGE}, dBFS rms"))
         rows += [
-            band(each.low_hz, each.high_hz, (each.source_rms_dbfs, each.change_rms_dbfs), width)
-            for each in check.bands
+            band(each.low_hz, each.high_hz, (each.source_rms_dbfs, each.change_rms_dbfs), width) for each in check.bands
         ]
     return rows
 

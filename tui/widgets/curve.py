@@ -190,7 +190,8 @@ class Curve(Drawing):
 
     def _paint_legend(self, canvas: Canvas, plot: Plot) -> None:
         """What is what, at the top right, or at the bottom right where the gain passes there."""
-        drawn = ((self._gain_db, "eq", EQ), (self._after_db, "after", AFTER), (self._before_db, "before", BEFORE))
+        before = "spectrum" if self._after_db is None else "before"
+        drawn = ((self._gain_db, "eq", EQ), (self._after_db, "after", AFTER), (self._before_db, before, BEFORE))
         words = [(word, layer) for values, word, layer in drawn if values is not None]
         length = sum(len(word) + 1 for word, _ in words)
         start = canvas.columns - length

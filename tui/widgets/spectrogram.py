@@ -58,7 +58,7 @@ class SpectrogramView(Drawing):
     @property
     def wanted(self) -> tuple[int, int]:
         """How many columns and rows of levels fill the widget."""
-        return self.size.width - label_columns(self.size.width), self.size.height * self._halves
+        return self.size.width, self.size.height * self._halves
 
     @property
     def shaded(self) -> bool:
@@ -79,19 +79,19 @@ class SpectrogramView(Drawing):
         self.repaint()
 
     def paint(self, canvas: Canvas) -> None:
-        """Draws the levels and the frequencies beside them."""
-        left = label_columns(canvas.columns)
+        """Draws the levels over the whole width, so that they stand under their times, and frequencies over them."""
         if not self._levels_db.size:
             return
         if self.shaded:
-            shades = self._shades(2 * canvas.rows, canvas.columns - left, SHADES)
+            shades = self._shades(2 * canvas.rows, canvas.columns, SHADES)
             upper, lower = shades[::2], shades[1::2]
-            canvas.cells[:, left:] = np.where(upper == lower, BLANK, ord("▀"))
-            canvas.layers[:, left:] = SHADES_FROM_LAYER + upper * SHADES + lower
-            canvas.grounds[:, left:] = SHADED
+            canvas.cells[:] = np.where(upper == lower, BLANK, ord("▀"))
+            canvas.layers[:] = SHADES_FROM_LAYER + upper * SHADES + lower
+            canvas.grounds[:] = SHADED
         else:
             ramp = np.array([ord(glyph) for glyph in RAMPS[self.glyphs]], np.uint32)
-            canvas.cells[:, left:] = ramp[self._shades(canvas.rows, canvas.columns - left, len(ramp))]
+            canvas.cells[:] = ramp[self._shades(canvas.rows, canvas.columns, len(ramp))]
+        left = label_columns(canvas.columns)
         if left:
             self._paint_frequencies(canvas, left)
 
@@ -152,4 +152,5 @@ class SpectrogramView(Drawing):
                 row = round((1 - math.log(freq_hz / self._low_hz) / octaves) * (canvas.rows - 1))
                 if all(abs(row - other) > 1 for other in taken):
                     taken.append(row)
-                    canvas.write(row, 0, f"{frequency_text(freq_hz):>{left - 1}}", LABEL)
+                    canvas.write(row, 0, f"{frequency_text(freq_hz):>{left - 1}} ", LABEL)
+                    canvas.grounds[row, :left] = 0
