@@ -56,7 +56,7 @@ class Tmux:
     def header(self) -> str:
         return self.screen().partition("\n")[0]
 
-    def until(self, condition: Callable[[], object], what: str, seconds: float = 120.0) -> None:
+    def until(self, condition: Callable[[], object], what: str, seconds: float = 240.0) -> None:
         end = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > end:
@@ -86,7 +86,7 @@ def real_song(tmp_path: Path) -> Path:
     return tmp_path / "song.wav"
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_the_mud_is_cut_with_keys_and_the_command_line_renders_the_same_file(tmux: Tmux, real_song: Path) -> None:
     session_path = real_song.with_name("song.unbake.toml")
     rendered, again = real_song.with_name("song.repaired.wav"), real_song.with_name("other.wav")
