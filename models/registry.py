@@ -106,7 +106,7 @@ def read_card(file: Path | Traversable) -> Card:
         data = tomllib.loads(file.read_bytes().decode("utf-8"))
     except OSError as error:
         raise os_error(error, where) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no TOML, or no text
         raise UnbakeError(f"not a valid model card: {error}", where=where) from error
     if isinstance(data.get("weights"), dict):
         data["weights"] = [data["weights"]]

@@ -130,9 +130,9 @@ class Workstation(KeysInOrder[int]):
         if note:
             self.notify(note, timeout=10, markup=False)
         for screen in self.screen_stack:
-            show_jobs = getattr(screen, "show_jobs", None)
-            if show_jobs is not None:
-                show_jobs()
+            show_progress = getattr(screen, "show_progress", None)
+            if show_progress is not None:
+                show_progress()
 
     def on_unmount(self) -> None:
         """Leaves no process behind."""
@@ -143,9 +143,9 @@ class Workstation(KeysInOrder[int]):
 
     def complain(self, error: UnbakeError) -> None:
         """An error as a notice, with what to do about it; not again while it stands there."""
-        where = "" if error.where is None else f"{error.where}: "
-        remedy = f"\n{error.remedy}" if error.remedy else ""
-        text, now = f"{where}{error.what}{remedy}", time.monotonic()
+        where = "" if error.where is None else f"{_brief(error.where)}: "
+        remedy = f"\n{_brief(error.remedy)}" if error.remedy else ""
+        text, now = f"{where}{_brief(error.what)}{remedy}", time.monotonic()
         if now - self._said.get(text, -SAID_AGAIN_SECONDS) < SAID_AGAIN_SECONDS:
             return
         self._said = {said: at for said, at in self._said.items() if now - at < SAID_AGAIN_SECONDS} | {text: now}
@@ -240,6 +240,11 @@ class Workstation(KeysInOrder[int]):
         """The journal has every edit; the next time they are offered."""
         self._let_go()
         self.exit(EXIT_INTERRUPTED, EXIT_INTERRUPTED)
+
+
+def _brief(text: str, most: int = 300) -> str:
+    """A text without the middle of what no notice has room for."""
+    return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]}"
 
 
 @contextlib.contextmanager

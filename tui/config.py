@@ -67,7 +67,7 @@ def load() -> Config:
         return Config(problems=(UnbakeError("not a text file", where=path()).line(),))
     try:
         return parse(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         return Config(problems=(UnbakeError(f"not valid TOML: {str(error).lower()}", where=path()).line(),))
 
 

@@ -44,7 +44,7 @@ def parse(text: str, where: str) -> dict[str, Any]:
     """The tables of a TOML text; UnbakeError with the line when it is not TOML."""
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, and brackets without end, too
         raise UnbakeError(f"not valid TOML: {str(error).lower()}", where=where) from error
 
 

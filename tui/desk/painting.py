@@ -91,12 +91,22 @@ class Painting(DeskBase):
     @on(Grown)
     def _grown(self, message: Grown) -> None:
         if message.name == SOURCE:
-            self.paint_wave()
-        self.paint_lanes()
+            self.seldom(self.paint_wave)
+        self.seldom(self.paint_lanes)
 
     def on_resize(self) -> None:
         """Everything anew, once the panes have their sizes."""
+        self.call_after_refresh(self._arrange)
+
+    def on_screen_resume(self) -> None:
+        """A panel went: what changed meanwhile."""
         self.call_after_refresh(self.paint)
+
+    def _arrange(self) -> None:
+        """Below a panel Textual lays a screen out by the breakpoints of its old size, and not again."""
+        if self.app.screen is not self:
+            self._refresh_layout(self.app.size)
+        self.paint()
 
     def on_descendant_focus(self) -> None:
         """The footer is about the pane that keys go to."""
@@ -107,13 +117,18 @@ class Painting(DeskBase):
         """Draws everything that may have changed; widgets see to it that only that is sent."""
         if not self.is_mounted:
             return
-        self.set_class(self.bench.located is None, "-empty")
+        self.set_class(self._empty, "-empty")
         self.paint_header()
         self.paint_time()
         self.paint_lanes()
         self.paint_chain()
         self.paint_titles()
         self.show_jobs()
+
+    @property
+    def _empty(self) -> bool:
+        """Whether nothing is open nor about to be."""
+        return self.bench.located is None and (self.path is None or self.bench.not_opened is not None)
 
     def paint_header(self) -> None:
         """File, figures, badge."""
@@ -191,7 +206,7 @@ class Painting(DeskBase):
         """One row a strip, taller where there is room; below them what is changed."""
         lanes, names = self.query_one("#lanes", Rows), self.bench.names
         width, lines = lanes.size.width, self._lane_lines(len(names))
-        if self.bench.located is None:
+        if self._empty:
             rows = welcome(recent.paths()[:LATELY])
         else:
             rows = lane_rows(self.bench, width, self._small_wave, lines)

@@ -140,7 +140,9 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
             self._redraw(index)
         if scroll and index >= 0:
             height, top, y = self.size.height, self.scroll_offset.y, index * self._pitch
-            if height and not top <= y <= top + height - self._pitch:
+            if top and index == self._nearest(0) and y < height:
+                self.scroll_to(y=0, animate=False)  # the heading above the first choice too
+            elif height and not top <= y <= top + height - self._pitch:
                 self.scroll_to(y=max(0, y - height // 2), animate=False)
 
     def step(self, by: int) -> int:
@@ -228,6 +230,10 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
             again = number == self._chosen
             self.choose(number, scroll=False)
             self.post_message(self.Chosen(self, number, again))
+
+    def on_resize(self) -> None:
+        """The cursor stays in sight."""
+        self.choose(self._chosen)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Scrolling draws everything again."""
