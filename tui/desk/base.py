@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import math
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
 Work = Coroutine[Any, Any, object]
 PANES = ("overview", "lanes", "chain")
+SELDOM_SECONDS = 1.0
+"""Over a slow line, what moves by itself is drawn again after so long."""
 
 
 class DeskBase(Guarded, Screen[None]):
@@ -32,6 +37,8 @@ class DeskBase(Guarded, Screen[None]):
         self.path = path
         self.bench = Bench()
         self.said = ""
+        self._due: set[Callable[[], None]] = set()
+        self._drawn_at: dict[Callable[[], None], float] = {}
 
     @property
     def workstation(self) -> Workstation:
@@ -98,6 +105,27 @@ class DeskBase(Guarded, Screen[None]):
     def show_jobs(self) -> None:
         """Draws the jobs line."""
         raise NotImplementedError
+
+    def show_progress(self) -> None:
+        """Draws how far things are."""
+        self.seldom(self.show_jobs)
+
+    def seldom(self, draw: Callable[[], None]) -> None:
+        """Draws what moves by itself: at once, but over a slow line once a second, and then as it is by then."""
+        if not self.workstation.config.low_bandwidth:
+            draw()
+        elif draw not in self._due:
+            left = self._drawn_at.get(draw, -math.inf) + SELDOM_SECONDS - time.monotonic()
+            if left <= 0:
+                self._draw_due(draw)
+            else:
+                self._due.add(draw)
+                self.set_timer(left, functools.partial(self._draw_due, draw))
+
+    def _draw_due(self, draw: Callable[[], None]) -> None:
+        self._due.discard(draw)
+        self._drawn_at[draw] = time.monotonic()
+        draw()
 
     def complain(self, error: UnbakeError) -> None:
         """An error as a notice, with what to do about it."""

@@ -52,6 +52,9 @@ if TYPE_CHECKING:
 
 CHECK_AFTER_SECONDS = 0.4
 REMEMBER_SECONDS = 2.0
+WIDTHS = [(0, "-narrow"), (words.NARROW, "-wide")]
+HEIGHTS = [(0, "-short"), (30, "-tall"), (45, "-huge")]
+"""Classes of the desk by columns and rows of the terminal."""
 
 
 class OverviewPane(Vertical, can_focus=True, inherit_bindings=False):
@@ -106,8 +109,8 @@ class Desk(Painting, Filing):
         & .title { background: $background; }
     }
     """
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (words.NARROW, "-wide")]  # noqa: RUF012 - as Textual declares it
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall"), (45, "-huge")]  # noqa: RUF012
+    HORIZONTAL_BREAKPOINTS = WIDTHS
+    VERTICAL_BREAKPOINTS = HEIGHTS
     BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("desk")]
 
     def __init__(self, path: Path | None, *, read_only: bool = False) -> None:
@@ -147,6 +150,9 @@ class Desk(Painting, Filing):
 
     def on_mount(self) -> None:
         """Opens what was asked for; glances at the machine."""
+        for length, kinds in zip(self.app.size, (WIDTHS, HEIGHTS), strict=True):
+            # Textual sees to it only once it has drawn the desk as if it were small
+            self.add_class(max(kind for kind in kinds if length >= kind[0])[1])
         self.set_focus(self.query_one("#lanes"))
         self.run_worker(self._glance, thread=True, group="glance")
         self.paint()
@@ -233,7 +239,8 @@ class Desk(Painting, Filing):
     @on(Reading)
     def _read_on(self, message: Reading) -> None:
         if self.bench.located is not None:
-            self.say(f"reading {self.bench.located.source.name}: {message.share:.0%}")
+            self.said = f"reading {self.bench.located.source.name}: {message.share:.0%}"
+            self.show_progress()
 
     @on(NotOpened)
     def _not_opened(self, message: NotOpened) -> None:
