@@ -85,6 +85,7 @@ class Workstation(KeysInOrder[int]):
         """What is to be said on the terminal once it is given back."""
         self._make_worker = make_worker
         self._said: dict[str, float] = {}
+        self._noted: set[str] = set()
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = self.config.theme
@@ -127,7 +128,8 @@ class Workstation(KeysInOrder[int]):
         if self.jobs is None:
             return
         note = self.jobs.take(message.lane, message.answer)
-        if note:
+        if note and note not in self._noted:
+            self._noted.add(note)
             self.notify(note, timeout=10, markup=False)
         for screen in self.screen_stack:
             show_progress = getattr(screen, "show_progress", None)
