@@ -14,7 +14,6 @@ import os
 import platform
 import sys
 import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from textual import events
@@ -23,6 +22,7 @@ from textual.message import Message
 from textual.message_pump import MessagePump
 
 from core.places import home
+from tui.paths import short
 
 if TYPE_CHECKING:
     from tui.app import Workstation
@@ -39,7 +39,7 @@ def write_down(error: BaseException) -> str:
             file.write(about + "".join(traceback.format_exception(error)) + "\n")
     except OSError as problem:
         return f"it could not be written to {log}: {(problem.strerror or str(problem)).lower()}"
-    return f"written down in {_short(log)}"
+    return f"written down in {short(log)}"
 
 
 def in_a_line(error: BaseException) -> str:
@@ -63,11 +63,3 @@ class Guarded(MessagePump):
         if self.app.screen is not self:
             return AwaitComplete()
         return super().dismiss(result)  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def _short(path: Path) -> str:
-    """A path as it can be typed, from the home folder where it lies there."""
-    try:
-        return f"~/{path.relative_to(Path.home())}"
-    except (ValueError, RuntimeError):
-        return str(path)

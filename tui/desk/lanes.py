@@ -15,6 +15,7 @@ from core.session import parameters, words
 from core.session.document import RESIDUAL, Session, Strip
 from core.session.parameters import parameter_of
 from tui.desk.bench import MASTER, Bench
+from tui.paths import short
 from tui.widgets.rows import Cell, Row
 
 Wave = Callable[[str, int, int], Sequence[str]]
@@ -153,6 +154,7 @@ def welcome(recent: Sequence[Path]) -> list[Row]:
     if recent:
         rows += [Row(()), Row((Cell("    "), Cell("lately", "head")))]
         rows += [
-            Row((Cell("    "), Cell(path.name, "", 40), Cell("  "), Cell(str(path.parent), "dim"))) for path in recent
+            Row((Cell("    "), Cell(short(path.name), "", 40), Cell("  "), Cell(short(path.parent), "dim")))
+            for path in recent
         ]
     return [row._replace(choice=False) for row in rows]

@@ -137,7 +137,8 @@ class Painting(DeskBase):
 
     def paint_titles(self) -> None:
         """Titles of the panes, and the keys of the one that has the focus."""
-        mark = {pane: ("▌", "$accent") if pane == self.pane else (" ", "") for pane in PANES}
+        here = self.pane if self.bench.located is not None else ""
+        mark = {pane: ("▌", "$accent") if pane == here else (" ", "") for pane in PANES}
         self.query_one("#strips-title", Line).show([mark["lanes"], *words.lanes_title(self.bench)])
         self.query_one("#chain-title", Line).show([mark["chain"], *words.chain_title(self.bench)])
         keys = self.workstation.config.keys

@@ -93,7 +93,9 @@ class Typed(Guarded, ModalScreen[str | None]):
         """What is asked, the field, and what was wrong with it."""
         with Vertical():
             yield Line(classes="title")
-            yield Input(self._value, select_on_focus=True)
+            field = Input(self._value, select_on_focus=True)
+            field.cursor_blink = False
+            yield field
             yield Static("", classes="wrong", markup=False)
 
     def on_mount(self) -> None:

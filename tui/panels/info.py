@@ -6,6 +6,7 @@ from core.measure.inspect import FileReport
 from tui.desk.bench import Bench
 from tui.desk.timeline import clock
 from tui.panels.panel import Panel
+from tui.paths import short
 from tui.widgets.rows import Cell, Row
 
 SEVERITIES = {"note": "accent", "warning": "warn", "error": "bad"}
@@ -28,8 +29,8 @@ class InfoPanel(Panel[None]):
             return []
         info = located.info
         lines = [
-            ("file", str(located.source)),
-            ("session", str(located.session_path)),
+            ("file", short(located.source)),
+            ("session", short(located.session_path)),
             ("format", f"{info.container} {info.subtype}, {info.sample_rate} Hz, {', '.join(info.speakers)}"),
             ("length", f"{clock(info.frames, info.sample_rate)} ({info.frames} frames)"),
             ("kept", "every sample, bit for bit" if info.lossless else "as decoded: a lossy format"),

@@ -43,7 +43,7 @@ class NullPanel(Panel[None]):
         elif check is None:
             rows.append(line("verdict", "being checked", "dim"))
         if check is not None and not session.untouched:
-            rows += checked(check, self.list.size.width)
+            rows += checked(check, self.list.width)
         if self._bench.stem_sum_dbfs is not None:
             rows.append(
                 line("stem sum", f"source less stems and residual: {level(self._bench.stem_sum_dbfs, 'dBFS peak')}")
@@ -91,7 +91,7 @@ class ComparisonPanel(Panel[None]):
         ]
         if not report.identical:
             rows.append(heading("bands of the difference, dBFS rms"))
-            cells = self.list.size.width
+            cells = self.list.width
             rows += [band(each.low_hz, each.high_hz, (each.rms_dbfs,), cells) for each in report.bands]
         return rows
 

@@ -10,6 +10,7 @@ from core.atomic import size_in_words
 from core.session.files import SUFFIX
 from tui.panels.ask import Typed
 from tui.panels.panel import Panel, heading
+from tui.paths import short
 from tui.widgets.line import Piece
 from tui.widgets.rows import Cell, Row
 
@@ -61,7 +62,7 @@ class OpenPanel(Panel[Path]):
 
     def about(self) -> list[Piece]:
         """Where one is."""
-        return [(f"  {self._folder}", "$foreground 60%")]
+        return [(f"  {short(self._folder)}", "$foreground 60%")]
 
     def rows(self) -> list[Row]:
         """Recent ones, then the folder: folders first, then sessions, then audio."""
@@ -70,10 +71,13 @@ class OpenPanel(Panel[Path]):
         if lately:
             rows.append(heading("lately"))
             rows += [
-                Row((Cell("  "), Cell(path.name, "name", 40), Cell("  "), Cell(str(path.parent), "dim")), key=path)
+                Row(
+                    (Cell("  "), Cell(short(path.name), "name", 40), Cell("  "), Cell(short(path.parent), "dim")),
+                    key=path,
+                )
                 for path in lately
             ]
-        rows.append(heading(str(self._folder)))
+        rows.append(heading(short(self._folder)))
         rows.append(Row((Cell("  "), Cell("..", "dim")), key=self._folder.parent))
         rows += self._folder_rows()
         if self._problem:
@@ -92,7 +96,7 @@ class OpenPanel(Panel[Path]):
         for path in entries[:SHOWN_AT_MOST]:
             if path.name.startswith("."):
                 continue
-            name = path.name.encode("utf-8", "replace").decode()
+            name = short(path.name)
             try:
                 if path.is_dir():
                     folders.append(Row((Cell("  "), Cell(f"{name}/", "accent")), key=path))
@@ -135,7 +139,7 @@ class OpenPanel(Panel[Path]):
                 else:
                     self.dismiss(path)
 
-        self.app.push_screen(Typed("open", f"{self._folder}/"), taken)
+        self.app.push_screen(Typed("open", f"{short(self._folder)}/"), taken)
 
     def _go(self, folder: Path) -> None:
         came_from, self._folder = self._folder, folder.absolute()

@@ -59,7 +59,9 @@ class Panel(Guarded, ModalScreen[Result]):
         """Title, filter, list, details, keys."""
         with Vertical():
             yield Line(classes="title")
-            yield Input(placeholder="words that a line must hold", id="filter")
+            field = Input(placeholder="words that a line must hold", id="filter")
+            field.cursor_blink = False
+            yield field
             yield Rows(id="list", empty=f"  {self.empty}")
             yield Rows(id="detail")
             yield Line(classes="keys")
@@ -206,7 +208,7 @@ class Panel(Guarded, ModalScreen[Result]):
     @property
     def room(self) -> int:
         """Cells of a line of the details."""
-        return max(20, self.list.size.width - 4)
+        return max(20, self.list.width - 4)
 
     def _keys(self) -> list[Piece]:
         pieces: list[Piece] = []

@@ -11,6 +11,7 @@ from core.errors import UnbakeError
 from core.recombine.render import OversPolicy
 from core.session.document import Dither, Session
 from tui.panels.form import Field, Form
+from tui.paths import short
 
 DITHERS = ("automatic", "flat", "highpass", "off")
 OVERS = ("refuse", "trim", "limit", "clip")
@@ -39,7 +40,7 @@ class RenderForm(Form[Wanted]):
         fmt = output_format(self._info, None, None)
         out = default_output_path(session.source.path, fmt)
         self.fields = [
-            Field("out", "file", str(out)),
+            Field("out", "file", short(out)),
             Field("container", "container", fmt.container, containers()),
             Field(
                 "subtype", "sample format", fmt.subtype, subtypes_of(fmt.container), about=_own(fmt.subtype, self._info)

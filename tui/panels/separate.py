@@ -10,6 +10,7 @@ from core.jobs.sessions import EXTERNAL
 from core.session.document import Separation, Session
 from models import registry
 from tui.panels.form import Field, Form
+from tui.paths import short
 
 DEVICES = ("auto", "cpu", "cuda")
 OVERLAPS = ("1.25", "1.5", "2", "3", "4", "8")
@@ -36,11 +37,12 @@ class SeparateForm(Form[Wanted]):
         now = session.separation
         model = now.model if now.model in self._cards else next(iter(self._cards), "")
         choices = (now.model,) if read_only else tuple(self._cards)
+        stems_from = "" if now.stems_from is None else short(now.stems_from)
         self.fields = [
             Field("model", "model", model, choices),
             Field("overlap", "passes", f"{now.overlap:g}", OVERLAPS, check=_overlap),
             Field("device", "device", "auto", DEVICES),
-            Field("stems_from", "stems from", now.stems_from or "", about="instead: a folder of NAME.wav"),
+            Field("stems_from", "stems from", stems_from, about="instead: a folder of NAME.wav"),
             Field(
                 "align", "align them", "yes" if now.align else "no", ("no", "yes"), about="take out an offset they have"
             ),

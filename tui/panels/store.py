@@ -11,6 +11,7 @@ from core.jobs.store import Holding
 from tui.jobs import Jobs, JobStoppedError
 from tui.panels.ask import Answer, Ask
 from tui.panels.panel import Panel
+from tui.paths import short
 from tui.widgets.line import Piece
 from tui.widgets.rows import Cell, Row
 
@@ -38,7 +39,7 @@ class StorePanel(Panel[None]):
         """How much it is."""
         if self._held is None:
             return []
-        return [(f"  {size_in_words(self._held.bytes)} in {self._held.folder}", "$foreground 60%")]
+        return [(f"  {size_in_words(self._held.bytes)} in {short(self._held.folder)}", "$foreground 60%")]
 
     def rows(self) -> list[Row]:
         """One line an entry."""

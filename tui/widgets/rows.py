@@ -107,6 +107,11 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         return self._rows[self._chosen].key if 0 <= self._chosen < len(self._rows) else None
 
     @property
+    def width(self) -> int:
+        """Cells of a line: those that a scrollbar leaves."""
+        return self.scrollable_content_region.width
+
+    @property
     def rows(self) -> tuple[Row, ...]:
         """What is shown."""
         return self._rows
@@ -155,7 +160,7 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
 
     def render_line(self, y: int) -> Strip:
         """One line of the widget."""
-        width = self.size.width
+        width = self.width
         number, line = divmod(y + self.scroll_offset.y, self._pitch)
         if not self._rows:
             text = self._empty if y == 0 else ""
@@ -194,7 +199,7 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         used, cells = 0, self._rows[index].cells
         for place, cell in enumerate(cells):
             used += cell_len(cell.text.rstrip()) if place == len(cells) - 1 else cell_len(fit(cell.text, cell.width))
-            if used > self.size.width or (cell.width and cell_len(cell.text) > abs(cell.width)):
+            if used > self.width or (cell.width and cell_len(cell.text) > abs(cell.width)):
                 return " ".join("".join(each.text for each in cells[place:]).split())
         return ""
 
