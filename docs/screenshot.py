@@ -1,31 +1,103 @@
-"""Makes docs/demo.svg, the picture in the README, from a real run: `.venv/bin/python docs/screenshot.py`."""
+"""Makes the pictures in the README from real runs: `.venv/bin/python docs/screenshot.py`.
+
+`demo.svg` is what the demo prints, `desk.svg` the workstation on the demo's repaired session.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import io
+import os
+import re
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-OUT = Path(__file__).with_name("demo.svg")
+DOCS = Path(__file__).resolve().parent
+sys.path.insert(0, str(DOCS.parent / "tests" / "tui"))
+
+SIZE = (120, 36)
+KEYS = ("3", "e", "j", "j", "j", "j", "shift+tab", "shift+tab", *"l" * 52, "tab", "tab")
+"""The bass, the gain of its bell, and the playhead a way into the song."""
+CELL_WIDTH, CELL_HEIGHT, BASELINE = 12.2, 24.4, 18.5
+DOT = 4.0
+BRAILLE = re.compile("[\u2800-\u28ff]")
+DOTS = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3))
+"""Column and row of each bit of a braille character."""
+TEXT = re.compile(
+    r'<text class="(?P<kind>[^"]*)" x="(?P<x>[\d.]+)" y="(?P<y>[\d.]+)"(?P<rest>[^>]*)>(?P<text>[^<]*)</text>'
+)
 
 
 def main() -> None:
-    """Runs the demo in a fresh folder, with the stems made anew, and draws what it printed."""
+    """Runs the demo in a fresh folder, its stems made anew; draws what it printed, then the desk on its session."""
     with tempfile.TemporaryDirectory() as name:
-        words = [sys.executable, "-m", "tui", "demo", "-o", "demo"]
         env = {"UNBAKE_CACHE": f"{name}/cache", "UNBAKE_HOME": f"{name}/home", "PATH": "/usr/bin:/bin"}
+        words = [sys.executable, "-m", "tui", "demo", "-o", "demo"]
         done = subprocess.run(words, cwd=name, env=env, capture_output=True, text=True, check=True)
-        text = f"$ unbake demo -o demo\n{done.stderr}{done.stdout}".replace(f"{name}/", "").rstrip()
+        (DOCS / "demo.svg").write_text(
+            printed(f"$ unbake demo -o demo\n{done.stderr}{done.stdout}".replace(f"{name}/", ""))
+        )
+        os.environ.update(env, TERM="xterm-256color", COLORTERM="truecolor")
+        (DOCS / "desk.svg").write_text(asyncio.run(desk(Path(name) / "demo" / "master.unbake.toml")))
+
+
+def printed(text: str) -> str:
+    """What a command printed, as SVG."""
     console = Console(record=True, width=100, file=io.StringIO())
-    for line in text.splitlines():
+    for line in text.rstrip().splitlines():
         style = "bold" if line.startswith("$") else "dim" if line.startswith("unbake:") else ""
         console.print(Text(line, style=style))
-    console.save_svg(str(OUT), title="unbake")
+    return console.export_svg(title="unbake")
+
+
+async def desk(session: Path) -> str:
+    """The workstation on a session, once its edits are proved, as SVG."""
+    from tui_in_process import InProcessWorker
+    from tui_pictures import tidy
+
+    from tui.app import Workstation
+    from tui.config import Config
+    from tui.desk.screen import Desk
+
+    app = Workstation(session, config=Config(), make_worker=InProcessWorker)
+    async with app.run_test(size=SIZE) as pilot:
+        end = time.monotonic() + 60.0
+        while not any(isinstance(screen, Desk) and screen.bench.check is not None for screen in app.screen_stack):
+            if time.monotonic() > end:
+                raise SystemExit("the session was not proved within a minute")
+            await pilot.pause(0.1)
+        await pilot.press(*KEYS)
+        await pilot.pause(1.0)
+        return dotted(tidy(app.export_screenshot(title="unbake")))
+
+
+def dotted(svg: str) -> str:
+    """An SVG whose braille is drawn: fonts have it in any width, some with rings where no dot is."""
+    colours = dict(re.findall(r"\.(r\d+) \{ fill: (#\w+)", svg))
+
+    def drawn(found: re.Match[str]) -> str:
+        text, left, top = found["text"], float(found["x"]), float(found["y"]) - BASELINE
+        if not BRAILLE.search(text):
+            return found[0]
+        spots = [
+            (left + CELL_WIDTH * (place + 0.27 + 0.46 * column), top + CELL_HEIGHT * (row + 0.5) / 4)
+            for place, sign in enumerate(text)
+            for bit, (column, row) in enumerate(DOTS)
+            if BRAILLE.match(sign) and ord(sign) >> bit & 1
+        ]
+        path = "".join(f"M{x:.1f} {y:.1f}h0" for x, y in spots)
+        line = f'stroke="{colours[found["kind"]]}" stroke-width="{DOT}" stroke-linecap="round"'
+        others = BRAILLE.sub(" ", text)
+        kept = found[0].replace(text, others) if others.strip() else ""
+        return f'<path {line} d="{path}"/>{kept}'
+
+    return TEXT.sub(drawn, svg)
 
 
 if __name__ == "__main__":

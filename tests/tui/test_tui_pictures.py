@@ -242,9 +242,17 @@ async def test_forms_questions_and_notices(album, session_with) -> None:
 class Held(Job):
     """A job that stands still."""
 
-    share = 0.71
-    speed = 38.2
-    seconds_left = 203.0
+    @property
+    def share(self) -> float:
+        return 0.71
+
+    @property
+    def speed(self) -> float:
+        return 38.2
+
+    @property
+    def seconds_left(self) -> float:
+        return 203.0
 
 
 async def test_what_a_strip_can_be(album, session_with) -> None:

@@ -24,8 +24,8 @@ NAME_CELLS = 12
 Line = tuple[Cell, ...]
 
 
-def findings(bench: Bench, width: int) -> list[Row]:
-    """Rows that are no choices."""
+def findings(bench: Bench, width: int, height: int) -> list[Row]:
+    """Rows that are no choices, as many as there is room for; no heading comes without what it is about."""
     session = bench.session
     if session is None:
         return []
@@ -33,11 +33,18 @@ def findings(bench: Bench, width: int) -> list[Row]:
     half = width // 2 - 2 if abreast else width
     changes, null, bands = _changes(session), _null(bench), _bands(bench, half)
     if abreast:
-        pairs = zip_longest(changes, [*null, *bands], fillvalue=())
+        pairs = zip_longest(_within(changes, height), _within([*null, *bands], height), fillvalue=())
         lines = [(*_filled(one, half), Cell("    "), *other) for one, other in pairs]
     else:
-        lines = [*null, (), *changes, *bands]
+        lines = _within([*null, (), *changes, *bands], height)
     return [Row(line, choice=False) for line in lines]
+
+
+def _within(lines: list[Line], height: int) -> list[Line]:
+    kept = lines[:height]
+    while kept and (not kept[-1] or kept[-1][0].style == "head"):
+        kept.pop()
+    return kept
 
 
 def _filled(line: Line, width: int) -> Line:

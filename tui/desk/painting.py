@@ -220,7 +220,7 @@ class Painting(DeskBase):
             scroll.scroll_to(y=max(0, top - height // 2), animate=False)
         self._place_meters(LaneColumns.within(names, width), lines)
         below = self.query_one("#findings", Rows)
-        below.show(findings(self.bench, below.size.width))
+        below.show(findings(self.bench, *below.size))
 
     def _lane_lines(self, count: int) -> int:
         """Lines of a lane: as many as let all of them be seen beside what is below."""
