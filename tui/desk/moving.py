@@ -22,6 +22,10 @@ class Moving(DeskBase):
         """Keeps where the engineer is for the next time."""
         raise NotImplementedError
 
+    def settle(self) -> None:
+        """Keeps strip and row among those that there are."""
+        raise NotImplementedError
+
     def columns(self) -> int:
         """Cells that the overview is wide."""
         return max(1, self.size.width)
