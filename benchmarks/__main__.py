@@ -5,7 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 
-PROGRAMS = ("startup", "loudness", "null", "overview", "render", "seams", "separation", "repair")
+PROGRAMS = (
+    "startup",
+    "loudness",
+    "null",
+    "overview",
+    "render",
+    "seams",
+    "separation",
+    "repair",
+    "screen",
+    "screen_meters",
+)
 
 
 def main() -> int:
