@@ -60,7 +60,7 @@ def _changes(session: Session) -> list[Line]:
     if session.master:
         said.append((MASTER, [words.of_processor(processor) for processor in session.master]))
     if not said:
-        return [_head("what is changed"), _line("", "nothing: every sample is the source's", "dim")]
+        return [_head("what is changed"), _line("nothing", "every sample is the source's")]
     lines = [_line(name if not place else "", text) for name, parts in said for place, text in enumerate(parts)]
     return [_head("what is changed"), *lines]
 

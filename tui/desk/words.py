@@ -108,9 +108,10 @@ def _facts_in_header(bench: Bench, width: int, device: str) -> list[Piece]:
 
 
 def form(info: AudioInfo) -> str:
-    """Sample format, rate and channels: `24 bit 48 kHz stereo`, `float 96 kHz stereo`, `Vorbis 44.1 kHz mono`."""
-    coded = info.subtype.replace("_", " ").lower().capitalize()
-    depth = f"{info.bits} bit" if info.bits is not None else info.subtype.lower() if info.lossless else coded
+    """Sample format, rate and channels: `24 bit 48 kHz stereo`, `32 bit float 96 kHz mono`, `Vorbis 44.1 kHz mono`."""
+    coded = {"FLOAT": "32 bit float", "DOUBLE": "64 bit float"}.get(info.subtype)
+    coded = coded or info.subtype.replace("_", " ").lower().capitalize()
+    depth = f"{info.bits} bit" if info.bits is not None else coded
     layout = {1: "mono", 2: "stereo"}.get(info.channels, f"{info.channels} channels")
     return f"{depth} {info.sample_rate / 1000:g} kHz {layout}"
 
