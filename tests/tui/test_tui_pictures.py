@@ -100,7 +100,7 @@ class Album:
         """What is on the screen once nothing more comes."""
         before, end = None, time.monotonic() + 20.0
         while time.monotonic() < end:
-            await self.driver.pilot.pause(0.02)
+            await asyncio.sleep(0.03)
             now = None if self._busy(meanwhile) else strips(self.driver.app)
             if now is not None and now == before:
                 return taken(self.driver.app)

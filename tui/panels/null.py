@@ -15,7 +15,7 @@ from tui.widgets.rows import Cell, Row
 
 FLOOR_DB = -120.0
 LONGEST_BAR = 60
-BAND_CELLS = 22
+BAND_CELLS = 20
 LEVEL_CELLS = 8
 SOURCE, CHANGE = "─", "━"
 
@@ -133,7 +133,11 @@ def checked(check: SessionCheck, width: int) -> list[Row]:
 def most_of(strip: StripChange) -> str:
     """In which band a strip adds most, after a comma."""
     found = strip.strongest
-    return "" if found is None else f", most in {found.low_hz:.0f} to {found.high_hz:.0f} Hz"
+    return "" if found is None else f", most in {_edge(found.low_hz)} to {_edge(found.high_hz)} Hz"
+
+
+def _edge(freq_hz: float) -> str:
+    return f"{freq_hz:.0f}" if freq_hz < 1000.0 else f"{freq_hz / 1000.0:.1f}k"
 
 
 def proved(certificate: Certificate) -> Sequence[Row]:
@@ -160,7 +164,7 @@ def band(low_hz: float, high_hz: float, levels_db: Sequence[float | None], width
     room = min(LONGEST_BAR, max(0, width - BAND_CELLS - LEVEL_CELLS * len(figures) - 4))
     first, last = (_bar_cells(value, room) for value in (levels_db[0], levels_db[-1]))
     bar = (Cell(CHANGE * last, "accent"), Cell(SOURCE * (first - last), "dim"))
-    return Row((Cell(f"{low_hz:.0f} - {high_hz:.0f} Hz", "dim", -BAND_CELLS), *figures, Cell("  "), *bar))
+    return Row((Cell(f"{_edge(low_hz)} - {_edge(high_hz)} Hz", "dim", -BAND_CELLS), *figures, Cell("  "), *bar))
 
 
 def _bar_cells(level_db: float | None, room: int) -> int:
