@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import io
 import os
 import selectors
+import sys
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from textual._xterm_parser import XTermParser
@@ -53,6 +55,8 @@ class TerminalDriver(LinuxDriver):
     def __init__(self, app: Workstation, **words: Any) -> None:
         super().__init__(app, **words)
         self._workstation = app
+        if isinstance(sys.__stderr__, io.TextIOWrapper):
+            sys.__stderr__.reconfigure(errors="replace")  # a name that is no text takes one cell a byte, not six
         self._file = Outlet(cast("IO[str]", self._file), app.signs)
 
     def run_input_thread(self) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
@@ -33,6 +34,14 @@ class Driver:
     def __init__(self, pilot: Pilot, app: Workstation) -> None:
         self.pilot = pilot
         self.app = app
+        self._said: list[str] = []
+        notify = app.notify
+
+        def noted(message: str, **words: Any) -> None:
+            self._said.append(message)
+            notify(message, **words)
+
+        app.notify = noted
 
     @property
     def desk(self) -> Desk:
@@ -78,8 +87,8 @@ class Driver:
         return go_on
 
     def notices(self) -> str:
-        """What the notices say that were given and still stand."""
-        return "\n".join(notice.message for notice in self.app._notifications)
+        """What all notices so far said."""
+        return "\n".join(self._said)
 
     def text(self) -> str:
         """What is on the screen, as lines of text."""

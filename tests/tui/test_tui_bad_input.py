@@ -83,7 +83,7 @@ async def test_what_is_no_audio_is_said_and_another_file_can_be_opened(
         await driver.until(lambda: driver.desk.bench.not_opened, "the refusal")
         assert name in driver.notices()
         assert "not opened" in driver.text()
-        await driver.press("3", "p", "W", "R", "v", "plus", "S", "E", "K", "N", "I", "H", "u", "escape")
+        await driver.press("3", "p", "W", "R", "v", "plus", "S", "E", "A", "N", "I", "H", "u", "escape")
         driver.desk.ask(driver.desk.open(session_path))
         desk = await driver.opened()
         assert desk.bench.not_opened is None

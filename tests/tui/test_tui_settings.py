@@ -94,7 +94,7 @@ async def test_problems_are_notices_and_the_app_is_as_usable_as_ever(workstation
     found = settings('theme = "sepia"\n[keys]\n"edit.undo" = "d"')
     async with workstation(session_path, config=found) as driver:
         desk = await driver.opened()
-        said = " ".join(notice.message for notice in driver.app._notifications)
+        said = driver.notices()
         assert "sepia" in said
         assert "chain.delete" in said
         assert driver.app.theme == "dark"
