@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rich.segment import Segment
-from textual._context import visible_screen_stack
 
 from tui.app import Workstation
 
@@ -38,7 +37,6 @@ class Picture(NamedTuple):
 
 def strips(app: Workstation) -> list[list[Segment]]:
     """The lines of the screen as it is, with what shows through from the screens below."""
-    visible_screen_stack.set(app._background_screens)
     return [list(strip) for strip in app.screen._compositor.render_strips()[: app.size.height]]
 
 

@@ -8,11 +8,10 @@ from typing import NamedTuple
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from core.errors import UnbakeError
-from tui.guard import Guarded
+from tui.panels.over import OverDesk
 from tui.widgets.line import Line, spread
 from tui.widgets.rows import cut
 
@@ -32,11 +31,11 @@ class Answer(NamedTuple):
     title: str
 
 
-class Ask(Guarded, ModalScreen[str | None]):
+class Ask(OverDesk[str | None]):
     """Asks; gives the key of the answer, None for Esc."""
 
     DEFAULT_CSS = """
-    Ask { align: center middle; background: $background 50%;
+    Ask { align: center middle;
         & > Vertical { width: 70; max-width: 100%; height: auto; max-height: 100%; padding: 1 2; }
         & > Vertical { background: $panel; border-left: thick $accent; }
         & Static { width: 1fr; height: auto; }
@@ -71,7 +70,7 @@ class Ask(Guarded, ModalScreen[str | None]):
                 return
 
 
-class Typed(Guarded, ModalScreen[str | None]):
+class Typed(OverDesk[str | None]):
     """A field that takes every key until Enter or Esc. `check` raises UnbakeError for what can't be."""
 
     DEFAULT_CSS = """

@@ -10,13 +10,12 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from core.errors import UnbakeError
 from tui import actions
-from tui.guard import Guarded
 from tui.panels.ask import QUIET, Typed, refusal
+from tui.panels.over import OverDesk
 from tui.widgets.line import Line
 from tui.widgets.rows import Cell, Row, Rows
 
@@ -35,11 +34,11 @@ class Field:
     check: Callable[[str], object] = field(default=str)
 
 
-class Form(Guarded, ModalScreen[Result]):
+class Form(OverDesk[Result]):
     """Fields in rows. Subclasses give `title_text`, `fields` and `go`."""
 
     DEFAULT_CSS = """
-    Form { align: center middle; background: $background 50%;
+    Form { align: center middle;
         & > Vertical { width: 100; max-width: 100%; height: auto; max-height: 100%; background: $surface; }
         & .title { background: $panel; }
         & Rows { height: auto; max-height: 1fr; margin: 1 0; }

@@ -10,11 +10,10 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from tui import actions
-from tui.guard import Guarded
+from tui.panels.over import OverDesk
 from tui.widgets.line import Line, Piece, spread
 from tui.widgets.rows import Cell, Row, Rows
 
@@ -27,14 +26,14 @@ LARGE_SCREEN_LINES = 30
 """From so many on, a panel lets the desk be seen around it."""
 
 
-class Panel(Guarded, ModalScreen[Result]):
+class Panel(OverDesk[Result]):
     """Rows with a filter above and details below. Subclasses give `title_text`, `rows`, `detail` and `choose`.
 
     On a large screen it is as high as what it has shown so far needs, so that filtering does not make it jump.
     """
 
     DEFAULT_CSS = """
-    Panel { align: center middle; background: $background 50%;
+    Panel { align: center middle;
         & > Vertical { width: 100%; max-width: 130; height: 100%; max-height: 100%; background: $surface; }
         & .title { background: $panel; }
         & Input { border: none; height: 1; padding: 0 1; background: $panel; display: none; }

@@ -168,16 +168,16 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         if number >= len(self._rows):
             return Strip.blank(width, self.rich_style)
         cells = self._line(number, line)
-        ground = Style()
+        plain, ground = self.rich_style, Style()
         if number == self._chosen:
             ground = self._style("cursor" if self.has_focus else "resting")
         segments, used = [], 0
         for cell in cells:
             text = cut(fit(cell.text, cell.width), width - used)
             used += cell_len(text)
-            style = self._style(cell.style) if cell.style else Style()
-            segments.append(Segment(text, self.rich_style + style + ground))
-        segments.append(Segment(" " * (width - used), self.rich_style + ground))
+            style = plain + self._style(cell.style) if cell.style else plain
+            segments.append(Segment(text, style + ground))
+        segments.append(Segment(" " * (width - used), plain + ground))
         return Strip(segments, width)
 
     def _line(self, number: int, line: int) -> tuple[Cell, ...]:
