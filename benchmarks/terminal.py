@@ -136,13 +136,13 @@ class Terminal:
 
     def until(self, condition: Callable[[], object], what: str, seconds: float = 120.0) -> float:
         """Reads until something is on the screen; gives when it was there."""
-        end = time.perf_counter() + seconds
-        while True:
-            at, changed = self.read(end - time.perf_counter())
-            if changed and condition():
-                return at
+        at = time.perf_counter()
+        end = at + seconds
+        while not condition():
             if at > end:
                 raise SystemExit(f"waited {seconds:.0f} s for {what}:\n{self.shown()}")
+            at, _ = self.read(end - time.perf_counter())
+        return at
 
     def settle(self, seconds: float = 1.0, at_most: float = 120.0) -> float:
         """Reads until nothing was written for so long; gives when the last was."""

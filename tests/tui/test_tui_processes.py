@@ -10,6 +10,7 @@ import sys
 import termios
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -103,7 +104,7 @@ async def test_a_worker_that_does_not_answer_is_ended_by_the_second_stop(worksta
 
 # ---- the app in a terminal -----------------------------------------------------------------------------------------
 
-NO_UTF8 = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+NO_UTF8: dict[str, Any] = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 DRAWN = re.compile("[\u2580-\u259f\u2800-\u28ff]")
 
 

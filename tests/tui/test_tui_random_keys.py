@@ -106,7 +106,9 @@ async def test_random_keys_leave_a_valid_session_that_undo_takes_back(
         assert len(seen) > 10
         editor = desk.bench.editor
         await driver.until(lambda: editor.journaled, "the journal")
-        assert history.load(session_path).present.session == desk.bench.session
+        present = history.load(session_path).present
+        assert present is not None
+        assert present.session == desk.bench.session
         while editor.present.parent is not None:
             await driver.press("u")
         assert desk.bench.session == start
