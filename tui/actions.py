@@ -329,6 +329,20 @@ def brief(action_id: str, keymap: Keymap) -> str:
     return ARROWS.get(key, key)
 
 
+_own: Keymap = {}
+
+
+def use(keymap: Keymap) -> None:
+    """Has the texts of this program speak of the user's own keys."""
+    global _own
+    _own = keymap
+
+
+def key(action_id: str) -> str:
+    """The key of an action as a text speaks of it: `o` in "o opens a file"."""
+    return brief(action_id, _own)
+
+
 def brief_pair(one_id: str, other_id: str, keymap: Keymap) -> str:
     """The keys of two actions that belong together: `←→`, or `Ins/Del` where they are words."""
     keys = [key for key in (brief(one_id, keymap), brief(other_id, keymap)) if key]

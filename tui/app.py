@@ -5,6 +5,7 @@ What the desk is made of (numpy, msgspec, the core) is imported on a thread whil
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import importlib
@@ -14,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from tui.desk.screen import Desk
     from tui.jobs import Answered, Jobs, MakeWorker
 
+THREADS = 32
 EXIT_DEFECT = 1
 EXIT_INTERRUPTED = 130
 LEAVE_SECONDS = 6.0
@@ -89,6 +92,7 @@ class Workstation(KeysInOrder[int]):
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = self.config.theme
+        actions.use(self.config.keys)
         self.set_keymap({action_id: ",".join(keys) for action_id, keys in self.config.keys.items()})
         if self.config.low_bandwidth:
             self.animation_level = "none"
@@ -104,6 +108,8 @@ class Workstation(KeysInOrder[int]):
 
     def on_ready(self) -> None:
         """Imports the desk once the frame is seen."""
+        # as many as there may be stems: what is zoomed into or opened does not wait behind the reading of all of them
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
         self.run_worker(self._furnish, thread=True)
 
     def _furnish(self) -> None:

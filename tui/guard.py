@@ -17,9 +17,12 @@ import traceback
 from typing import TYPE_CHECKING, Any, cast
 
 from textual import events
+from textual._callback import invoke
 from textual.await_complete import AwaitComplete
 from textual.message import Message
 from textual.message_pump import MessagePump
+from textual.screen import ModalScreen
+from textual.timer import Timer, TimerCallback
 
 from core.places import home
 from tui.paths import short
@@ -43,20 +46,41 @@ def write_down(error: BaseException) -> str:
 
 
 def in_a_line(error: BaseException) -> str:
-    """An exception as one line of text."""
-    return " ".join(traceback.format_exception_only(error)[-1].split())
+    """An exception as one line of text, not too long to be read."""
+    return " ".join(traceback.format_exception_only(error)[-1].split())[:400]
 
 
 class Guarded(MessagePump):
-    """A screen whose handlers may fail without its message loop ending; what makes it a screen at all may not."""
+    """A screen whose handlers and timers may fail without the end of its message loop.
+
+    A panel that can't even be put up is taken away again; without its desk there is no app.
+    """
 
     async def _on_message(self, message: Message) -> None:
         try:
             await super()._on_message(message)
         except Exception as error:
             if isinstance(message, (events.Compose, events.Mount)):
-                raise
-            cast("Workstation", self.app).met(error)
+                if not isinstance(self, ModalScreen):
+                    raise
+                self.dismiss()
+            self._met(error)
+
+    def set_timer(self, delay: float, callback: TimerCallback | None = None, **words: Any) -> Timer:
+        """As Textual's."""
+        if callback is None:
+            return super().set_timer(delay, **words)
+
+        async def guarded() -> None:
+            try:
+                await invoke(callback)
+            except Exception as error:
+                self._met(error)
+
+        return super().set_timer(delay, guarded, **words)
+
+    def _met(self, error: Exception) -> None:
+        cast("Workstation", self.app).met(error)
 
     def dismiss(self, result: Any = None) -> AwaitComplete:
         """As a screen's; told twice (a triple click), it closes itself and not what lies below."""

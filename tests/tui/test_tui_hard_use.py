@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 from textual import events
 
 from core import places
+from core.events import Operation
+from core.measure import overview
 from core.session import history
 from core.session.document import Session
 from tui.panels import history as history_panel
@@ -88,6 +91,28 @@ async def test_two_hundred_keys_without_a_pause_are_all_heard(workstation, sessi
         await driver.until(lambda: desk.bench.editor.journaled, "the journal")
         await driver.press("u")
         assert desk.bench.session == start
+
+
+async def test_long_files_that_are_read_hold_up_nothing_else(
+    workstation, session_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    scan = overview.scan
+
+    def held(*words: Any, **named: Any) -> Operation[Any]:
+        go_on.wait(60)
+        return (yield from scan(*words, **named))
+
+    monkeypatch.setattr(overview, "scan", held)
+    async with workstation(session_path) as driver:
+        await driver.until(lambda: driver.desk.bench.stems, "the stems")
+        desk = driver.desk
+        await driver.press("3", "comma")
+        await driver.until(lambda: desk.bench.editor.journaled, "the journal")
+        await driver.press("v")
+        await driver.until(lambda: desk.query_one("#spectrogram")._shown.cells.any(), "the picture")
+        go_on.set()
+        await driver.opened()
 
 
 async def test_a_key_held_down_on_panels_opens_and_closes_no_more_than_it_says(workstation, session_path: Path) -> None:
@@ -186,6 +211,16 @@ def in_a_panel_that_opens(desk: Any, monkeypatch: pytest.MonkeyPatch) -> list[st
     return ["H"]
 
 
+def in_what_a_panel_shows_first(desk: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr("tui.panels.models.ModelsPanel.rows", wrong)
+    return ["M"]
+
+
+def in_a_timer(desk: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr(desk, "_check", wrong)
+    return ["p", "p"]
+
+
 def in_what_follows_a_panel(desk: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(desk, "insert", wrong)
     return ["i", "enter"]
@@ -217,6 +252,8 @@ def in_what_runs_beside(desk: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]
     [
         in_an_action,
         in_a_panel_that_opens,
+        in_what_a_panel_shows_first,
+        in_a_timer,
         in_what_follows_a_panel,
         in_a_panels_own_key,
         in_a_handler,

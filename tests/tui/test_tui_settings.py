@@ -127,6 +127,20 @@ async def test_keys_of_ones_own_take_the_place_of_the_default_ones(workstation, 
         assert desk.bench.session.strips["bass"].polarity == -1
 
 
+async def test_texts_speak_of_ones_own_keys(workstation, song: Path) -> None:
+    own = settings('[keys]\n"file.open" = "F3"\n"panel.separate" = "F4"\n"chain.insert" = "Ins"\n"view.pane" = "F6"')
+    async with workstation(None, config=own) as driver:
+        await driver.until(lambda: "f3 opens a master" in driver.text(), "the welcome")
+        await driver.press("e")
+        assert "nothing is open: f3 opens a file" in driver.text()
+    async with workstation(song, config=own) as driver:
+        await driver.opened()
+        assert "f4 separates" in driver.text()
+        assert "Ins inserts a processor" in driver.text()
+        await driver.press("d")
+        assert "f6 goes to the chain" in driver.text()
+
+
 async def test_footer_help_palette_and_panels_show_ones_own_keys(workstation, session_path: Path) -> None:
     async with workstation(session_path, config=settings(KEYS), size=(200, 50)) as driver:
         await driver.opened()

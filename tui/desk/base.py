@@ -15,6 +15,7 @@ from textual.screen import Screen
 from core.errors import UnbakeError
 from core.session.document import Session
 from core.session.edits import Change
+from tui import actions
 from tui.desk.bench import Bench
 from tui.desk.messages import About, Trouble
 from tui.guard import Guarded
@@ -69,9 +70,10 @@ class DeskBase(Guarded, Screen[None]):
         """Whether the session can be changed now; says why when it can't."""
         if self.bench.editor is None:
             if self.bench.not_opened is not None:
-                self.say(f"not opened: {self.bench.not_opened.what}; o opens another file")
+                self.say(f"not opened: {self.bench.not_opened.what}; {actions.key('file.open')} opens another file")
             else:
-                self.say("the file is still being read" if self.bench.located else "nothing is open: o opens a file")
+                nothing = f"nothing is open: {actions.key('file.open')} opens a file"
+                self.say("the file is still being read" if self.bench.located else nothing)
             return False
         if self.bench.read_only:
             self.say(f"read only: {self.bench.why_read_only}")

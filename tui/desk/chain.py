@@ -11,6 +11,7 @@ from core.session import parameters, words
 from core.session.document import Strip
 from core.session.parameters import Parameter
 from core.session.processors import Processor
+from tui import actions
 from tui.desk.bench import MASTER, Bench, Fader, Insert, RowKey, Value
 from tui.widgets.rows import Cell, Row
 
@@ -40,7 +41,8 @@ def chain_rows(bench: Bench, width: int) -> list[Row]:
                     value = getattr(processor, parameter.name)
                     rows.append(_value_row(bench, Value(place, parameter.name), parameter, value, width))
     if not bench.chain:
-        hint = "i inserts a processor" + ("" if bench.strip == MASTER else ", e an equaliser")
+        hint = f"{actions.key('chain.insert')} inserts a processor"
+        hint += "" if bench.strip == MASTER else f", {actions.key('chain.eq')} an equaliser"
         rows.append(Row((Cell(f"  {hint}", "dim"),), choice=False))
     return rows
 

@@ -10,6 +10,7 @@ from core.session.document import Session, Strip
 from core.session.edits import Change
 from core.session.parameters import Parameter
 from core.session.processors import EQUALISERS, Bell, Processor
+from tui import actions
 from tui.desk.bench import MASTER, Fader, Insert, Repeat, RowKey, Value
 from tui.desk.moving import Moving
 from tui.panels.ask import Typed
@@ -224,7 +225,7 @@ class Editing(Moving):
             self.editable()
             return False
         if self.bench.strip == MASTER:
-            self.say("the master stage has no fader: i inserts a gain")
+            self.say(f"the master stage has no fader: {actions.key('chain.insert')} inserts a gain")
             return False
         return True
 
@@ -236,5 +237,5 @@ class Editing(Moving):
         if isinstance(row, (Insert, Value)) and row.place < len(self.bench.chain):
             return row.place
         if say:
-            self.say("choose a processor first: Tab goes to the chain")
+            self.say(f"choose a processor first: {actions.key('view.pane')} goes to the chain")
         return None

@@ -12,6 +12,7 @@ from core.handover.certificate import Certificate
 from core.recombine.check import SessionCheck
 from core.session import words
 from core.session.document import Session
+from tui import actions
 from tui.desk.bench import MASTER, Bench
 from tui.panels.info import level
 from tui.panels.null import band, most_of
@@ -86,7 +87,11 @@ def _checked(check: SessionCheck) -> list[Line]:
         lines.append(_line("the change", change))
     lines += [_line(f"  {strip.name}", f"{_peak(strip.peak_dbfs)}{most_of(strip)}") for strip in check.strips]
     if check.overs:
-        lines.append(_line("overs", f"{check.overs} samples over full scale: R asks what to do", "warn"))
+        lines.append(
+            _line(
+                "overs", f"{check.overs} samples over full scale: {actions.key('file.render')} asks what to do", "warn"
+            )
+        )
     return lines
 
 

@@ -14,6 +14,7 @@ from rich.cells import cell_len
 from core.session import parameters, words
 from core.session.document import RESIDUAL, Session, Strip
 from core.session.parameters import parameter_of
+from tui import actions
 from tui.desk.bench import MASTER, Bench
 from tui.paths import short
 from tui.widgets.rows import Cell, Row
@@ -138,18 +139,18 @@ def detail_of(strip: Strip) -> str:
 def welcome(recent: Sequence[Path]) -> list[Row]:
     """What stands in place of the lanes while nothing is open."""
     keys = (
-        ("o", "opens a master or a session"),
-        ("?", "shows every key"),
-        (":", "finds any action by its name"),
-        ("!", "looks at what this machine has"),
-        ("q", "leaves"),
+        ("file.open", "opens a master or a session"),
+        ("app.help", "shows every key"),
+        ("app.palette", "finds any action by its name"),
+        ("panel.doctor", "looks at what this machine has"),
+        ("app.leave", "leaves"),
     )
     rows = [
         Row(()),
         Row((Cell("    "), Cell("unbake", "head"))),
         Row((Cell("    "), Cell("repairs one stem of a finished master, and proves that nothing else moved"))),
         Row(()),
-        *(Row((Cell("    "), Cell(key, "accent", 4), Cell(about))) for key, about in keys),
+        *(Row((Cell("    "), Cell(actions.key(each), "accent", 4), Cell(about))) for each, about in keys),
     ]
     if recent:
         rows += [Row(()), Row((Cell("    "), Cell("lately", "head")))]

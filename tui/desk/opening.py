@@ -11,12 +11,13 @@ from textual import on
 from textual.worker import get_current_worker
 
 from core import recent
-from core.errors import UnbakeError
+from core.errors import UnbakeError, refusal
 from core.events import Progress
 from core.jobs import opening
 from core.session import history, workspace
 from core.session.editor import Editor
 from core.session.lock import SessionLock, copy_name
+from tui import actions
 from tui.desk import words
 from tui.desk.bench import Bench
 from tui.desk.keeping import RETRY_SECONDS, Keeper
@@ -55,8 +56,8 @@ class Opening(Proving):
     def _locate(self, bench: Bench, path: Path) -> None:
         try:
             self.post_message(Located(bench, opening.locate(path)))
-        except UnbakeError as error:
-            self.post_message(NotOpened(bench, error))
+        except Exception as error:
+            self._tell_not_opened(bench, error)
 
     @on(Located)
     def _located(self, message: Located) -> None:
@@ -97,7 +98,8 @@ class Opening(Proving):
             question = f"{path.name} is open in another workstation ({holder.words()})."
             answers = [Answer("r", "look at it, read only"), Answer("c", f"work on a copy of it, {other.name}")]
             if await self.app.push_screen_wait(Ask(question, answers)) != "c":
-                self.bench.why_read_only = "another workstation has this session open; o opens it again"
+                again = f"{actions.key('file.open')} opens it again"
+                self.bench.why_read_only = f"another workstation has this session open; {again}"
                 return None, None
             copy = other
 
@@ -113,10 +115,17 @@ class Opening(Proving):
             remembered, problem = workspace.load(editor.path)
             notes = (*editor.notes, *([problem] if problem else []))
             self.post_message(Opened(bench, editor, remembered, tuple(note.text for note in notes)))
-        except UnbakeError as error:
-            self.post_message(NotOpened(bench, error))
+        except Exception as error:
+            self._tell_not_opened(bench, error)
         finally:
             operation.close()
+
+    def _tell_not_opened(self, bench: Bench, error: Exception) -> None:
+        """Whatever it was: the desk must not wait on; a mistake of ours goes on to whoever writes it down."""
+        refused = refusal(error)
+        self.post_message(NotOpened(bench, refused or UnbakeError("a defect of unbake", where=self.path)))
+        if refused is None:
+            raise error
 
     @on(Reading)
     def _read_on(self, message: Reading) -> None:
@@ -131,7 +140,7 @@ class Opening(Proving):
             self._lock_held = None
         self.bench.not_opened = message.error
         self.complain(message.error)
-        self.say("not opened; o opens another file")
+        self.say(f"not opened; {actions.key('file.open')} opens another file")
         self.paint()
 
     @on(Opened)

@@ -102,7 +102,8 @@ class Proving(Painting, Filing):
 
     def _check_now(self) -> None:
         session, located = self.bench.session, self.bench.located
-        if located is not None and session is not None and not located.as_found:
+        doubtful = located is not None and (self.bench.source_problem is not None or not located.as_found)
+        if session is not None and doubtful:
             self.ask(self.vouch(), group="vouching", once=True)
         if session is None or session.untouched or self.bench.needs_stems:
             self.bench.checking = False

@@ -125,7 +125,9 @@ class Desk(Opening):
         if self.path is not None:
             self.ask(self.open(self.path), group="opening", exclusive=True)
         else:
-            self.say("o opens a master or a session, ? shows every key")
+            self.say(
+                f"{actions.key('file.open')} opens a master or a session, {actions.key('app.help')} shows every key"
+            )
 
     # ---- edits --------------------------------------------------------------------------------------------------
 

@@ -134,7 +134,12 @@ def lanes_title(bench: Bench) -> list[Piece]:
     made_by = separation.model if separation.stems_from is None else f"from {Path(separation.stems_from).name}/"
     pieces: list[Piece] = [(" stems", "$secondary bold"), (f"  {made_by}", QUIET)]
     if not bench.stems:
-        return [*pieces, ("  not separated yet: ", QUIET), ("S", "$accent bold"), (" separates", QUIET)]
+        return [
+            *pieces,
+            ("  not separated yet: ", QUIET),
+            (actions.key("panel.separate"), "$accent bold"),
+            (" separates", QUIET),
+        ]
     if bench.stem_sum_dbfs is None:
         return [*pieces, ("  their sum is the source", QUIET)]
     return [*pieces, (f"  their sum nulls to {bench.stem_sum_dbfs:.0f} dBFS", QUIET)]
@@ -166,8 +171,9 @@ def jobs_line(jobs: Jobs | None, said: str, aside: Sequence[str], width: int) ->
         ending.append((f"  {clock(round(left), 1, thousandths=False)} left", QUIET))
     if jobs.waiting:
         ending.append((f"  +{jobs.waiting} waiting", QUIET))
-    stopping = ("  stopping, Esc again ends it at once ", "$warning")
-    ending += [stopping] if job.stopping else [("  Esc", "$accent bold"), (" stops ", QUIET)]
+    key = actions.key("job.cancel")
+    stopping = (f"  stopping, {key} again ends it at once ", "$warning")
+    ending += [stopping] if job.stopping else [(f"  {key}", "$accent bold"), (" stops ", QUIET)]
     room = width - sum(cell_len(text) for text, _ in ending) - 1
     title = _titled(job, room - LEAST_BAR)
     room -= sum(cell_len(text) for text, _ in title)

@@ -26,7 +26,7 @@ class HelpPanel(Panel[None]):
         for group, members in actions.groups().items():
             rows.append(heading(group))
             rows += [self._line(action) for action in members]
-        rows.append(heading("processors: i inserts one"))
+        rows.append(heading(f"processors: {actions.key('chain.insert')} inserts one"))
         for kind in parameters.master_kinds():
             rows.append(Row((Cell("  "), Cell(parameters.title_of(kind), "name", 16), Cell(parameters.about_of(kind)))))
             for parameter in parameters.parameters_of(kind):

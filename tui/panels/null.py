@@ -8,6 +8,7 @@ from pathlib import Path
 from core.handover.certificate import Certificate
 from core.measure.null import Level, NullReport
 from core.recombine.check import SessionCheck, StripChange
+from tui import actions
 from tui.desk.bench import Bench
 from tui.panels.info import level
 from tui.panels.panel import Panel, heading
@@ -39,11 +40,13 @@ class NullPanel(Panel[None]):
         if session.untouched:
             rows.append(line("verdict", "identical: nothing is edited, so every sample is the source's", "good"))
         elif self._bench.needs_stems:
-            rows.append(line("verdict", "a changed strip has no stem yet: S separates", "warn"))
+            rows.append(
+                line("verdict", f"a changed strip has no stem yet: {actions.key('panel.separate')} separates", "warn")
+            )
         elif check is None:
             rows.append(line("verdict", "being checked", "dim"))
         if check is not None and not session.untouched:
-            rows += checked(check, self.list.width)
+            rows += checked(check, self.width)
         if self._bench.stem_sum_dbfs is not None:
             rows.append(
                 line("stem sum", f"source less stems and residual: {level(self._bench.stem_sum_dbfs, 'dBFS peak')}")
@@ -91,8 +94,7 @@ class ComparisonPanel(Panel[None]):
         ]
         if not report.identical:
             rows.append(heading("bands of the difference, dBFS rms"))
-            cells = self.list.width
-            rows += [band(each.low_hz, each.high_hz, (each.rms_dbfs,), cells) for each in report.bands]
+            rows += [band(each.low_hz, each.high_hz, (each.rms_dbfs,), self.width) for each in report.bands]
         return rows
 
     def choose(self, key: object) -> None:

@@ -22,6 +22,7 @@ Result = TypeVar("Result")
 LINES_AROUND = 3
 """Title, filter and keys."""
 LEAST_LINES = 16
+WIDEST = 130
 LARGE_SCREEN_LINES = 30
 """From so many on, a panel lets the desk be seen around it."""
 
@@ -34,7 +35,7 @@ class Panel(OverDesk[Result]):
 
     DEFAULT_CSS = """
     Panel { align: center middle;
-        & > Vertical { width: 100%; max-width: 130; height: 100%; max-height: 100%; background: $surface; }
+        & > Vertical { width: 100%; max-width: WIDEST; height: 100%; background: $surface; }
         & .title { background: $panel; }
         & Input { border: none; height: 1; padding: 0 1; background: $panel; display: none; }
         & Input:focus { border: none; }
@@ -42,7 +43,7 @@ class Panel(OverDesk[Result]):
         & #detail { height: auto; max-height: 50%; border-top: solid $panel; display: none; overflow: hidden; }
         & .keys { background: $panel; }
     }
-    """
+    """.replace("WIDEST", str(WIDEST))
     BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("list")]
     title_text: str = ""
     hints: ClassVar[tuple[str, ...]] = ("list.choose", "list.filter", "list.close")
@@ -115,7 +116,8 @@ class Panel(OverDesk[Result]):
         return self.query_one("#list", Rows)
 
     def on_resize(self) -> None:
-        """Wide and narrow lines may differ."""
+        """Wide and narrow lines may differ, and with them how many there are."""
+        self._lines = LEAST_LINES
         self.call_after_refresh(self.renew)
 
     def action_list_next(self) -> None:  # noqa: D102
@@ -205,9 +207,14 @@ class Panel(OverDesk[Result]):
         return [Row((Cell(f"  {text}"),)) for text in wrapped(self.list.hidden(self.list.chosen), self.room)]
 
     @property
+    def width(self) -> int:
+        """Cells of a line, beside a scrollbar that may come."""
+        return min(WIDEST, self.size.width) - 1
+
+    @property
     def room(self) -> int:
         """Cells of a line of the details."""
-        return max(20, self.list.width - 4)
+        return max(20, self.width - 4)
 
     def _keys(self) -> list[Piece]:
         pieces: list[Piece] = []

@@ -9,6 +9,7 @@ from core.errors import UnbakeError
 from core.jobs.sessions import EXTERNAL
 from core.session.document import Separation, Session
 from models import registry
+from tui import actions
 from tui.panels.form import Field, Form
 from tui.paths import short
 
@@ -64,7 +65,7 @@ class SeparateForm(Form[Wanted]):
             return Wanted(self._external(str(folder.absolute()), values["align"] == "yes"), values["device"])
         card = self._cards.get(values["model"])
         if card is None:
-            raise UnbakeError("no model is installed", remedy="M lists the models")
+            raise UnbakeError("no model is installed", remedy=f"{actions.key('panel.models')} lists the models")
         overlap = _overlap(values["overlap"])
         now = self._session.separation
         same = (now.model, now.overlap, now.stems_from) == (card.name, overlap, None)
