@@ -12,7 +12,7 @@ import hashlib
 import importlib
 import tomllib
 from importlib import resources
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -42,8 +42,10 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a model is, and what the separation engine has to know of it.
 
     `stems` is the order of the network's outputs, `sample_rate` in Hz, `chunk` the frames of one network call (at that
-    rate), `overlap` how many passes over the audio serve it best, `about` one or two sentences for the person who
-    chooses, `caution` what whoever uses its stems must know ("" for nothing), `config` the network's own parameters.
+    rate), `overlap` how many passes over the audio serve it best, `normalise` what the network wants to hear ("track":
+    the mean of the whole track's mono sum taken off and its deviation made one, undone in the stems), `about` one or
+    two sentences for the person who chooses, `caution` what whoever uses its stems must know ("" for nothing),
+    `config` the network's own parameters.
     """
 
     name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
@@ -55,6 +57,7 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     licence: str
     source: str
     overlap: Annotated[float, Meta(ge=1.25, le=16.0)] = 2.0
+    normalise: Literal["none", "track"] = "none"
     weights: tuple[Weights, ...] = ()
     config: dict[str, Any] = {}
     scores: tuple[Score, ...] = ()
@@ -62,13 +65,15 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Architecture(msgspec.Struct, frozen=True):
-    """A kind of network: the module that has `build(card, tensors)`, and the version of its arithmetic.
+    """A kind of network: the module that has `build(card, weights)`, and the version of its arithmetic.
 
-    The version stands here and not in the module so that a key of the stem store can be made without importing torch.
+    `build` takes a list with the tensors of every file of weights, or with the files' paths where `takes` says so. The
+    version stands here and not in the module so that a key of the stem store can be made without importing torch.
     """
 
     module: str
     version: int
+    takes: Literal["tensors", "paths"] = "tensors"
 
 
 ARCHITECTURES = {
@@ -161,6 +166,7 @@ def network_version(card: Card) -> str:
         "sample_rate": card.sample_rate,
         "chunk": card.chunk,
         "config": card.config,
+        **({} if card.normalise == "none" else {"normalise": card.normalise}),
         "weights": [item.sha256 for item in card.weights],
     }
     digest = hashlib.sha256(msgspec.json.encode(pinned, order="deterministic")).hexdigest()
@@ -182,8 +188,10 @@ def load(card: Card, device: str = "cpu") -> nn.Module:
     import torch
 
     known(card.architecture, ARCHITECTURES, "architecture", where=card.name)
-    tensors = [weight_files.read(item, remedy=_remedy(item)) for item in card.weights]
-    network: nn.Module = importlib.import_module(ARCHITECTURES[card.architecture].module).build(card, tensors)
+    architecture = ARCHITECTURES[card.architecture]
+    take = weight_files.read if architecture.takes == "tensors" else weight_files.verified
+    given = [take(item, remedy=_remedy(item)) for item in card.weights]
+    network: nn.Module = importlib.import_module(architecture.module).build(card, given)
     try:
         return network.to(device=torch.device(device), dtype=torch.float32).eval().requires_grad_(False)
     except (RuntimeError, AssertionError) as error:

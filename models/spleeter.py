@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from core.errors import UnbakeError
+from models.building import config_of, fill, where_of
 
 if TYPE_CHECKING:
     from models.registry import Card
@@ -150,28 +151,10 @@ class Spleeter(nn.Module):
             fill(unet, arrays, where)
 
 
-def fill(network: nn.Module, arrays: Tensors, where: str) -> None:
-    """Puts published arrays into a module; each must find its place and each place its array."""
-    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    # the counter of training steps is in no published file
-    wanted = {name: shape for name, shape in wanted.items() if not name.endswith("num_batches_tracked")}
-    given = {name: array.shape for name, array in arrays.items()}
-    if wanted != given:
-        odd = min(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
-        what = (
-            f"array {odd} is {given.get(odd, 'missing')} in the weights and {wanted.get(odd, 'unknown')} in the network"
-        )
-        raise UnbakeError(f"the weights are not this network's: {what}", where=where)
-    network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()}, strict=False)
-
-
 def build(card: Card, tensors: list[Tensors]) -> Spleeter:
     """The network of a card, with one file of weights a stem, in the order of `card.stems`."""
-    where = f"model card {card.name}"
-    try:
-        config = msgspec.convert(card.config, Config)
-    except msgspec.ValidationError as error:
-        raise UnbakeError(f"config: {error}", where=where) from error
+    where = where_of(card)
+    config = config_of(card, Config)
     network = Spleeter(config.mask_extension)
     if len(card.stems) != len(network.instruments):
         raise UnbakeError(f"stems: {len(card.stems)} where Spleeter gives 2", where=where)

@@ -27,6 +27,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from core.errors import UnbakeError
 from models import spleeter
+from models.building import where_of
 from models.medians import running_median
 
 if TYPE_CHECKING:
@@ -249,7 +250,7 @@ class Starter(nn.Module):
 
 def build(card: Card, tensors: list[Tensors]) -> Starter:
     """The network of a card whose weights are those of Spleeter's two stems, vocals first."""
-    where = f"model card {card.name}"
+    where = where_of(card)
     if card.stems != STEMS:
         raise UnbakeError(f"stems: the starter gives {', '.join(STEMS)}, in this order", where=where)
     if card.config:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import io
 import pickle
+import re
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NoReturn
@@ -21,10 +21,15 @@ from core import places
 from core.errors import UnbakeError, os_error
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Mapping
 
-Tensors = dict[str, "np.ndarray"]
-"""Arrays of one file of weights by their names."""
+    import numpy as np
+    import torch
+
+Tensors = dict[str, "torch.Tensor"]
+"""Tensors of one file of weights by their names, on the CPU; of large files they are views of the file itself."""
+INNER = ("state_dict", "state", "model_state_dict", "model", "ema_model_state_dict")
+"""Under which name training programs keep the network's tensors, beside the optimiser's and the like."""
 
 
 class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,21 +69,37 @@ def locate(url: str, sha256: str) -> Path:
     return places.home() / "weights" / f"{sha256[:16]}-{url.rsplit('/', 1)[-1]}"
 
 
-def read(weights: Weights, *, remedy: str | None = None) -> Tensors:
-    """The arrays of a file of weights, after its size and SHA-256 were found to be those of the card."""
+def verified(weights: Weights, *, remedy: str | None = None) -> Path:
+    """Where the file lies, after its size and SHA-256 were found to be those of the card."""
     path = weights.path()
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            if size != weights.bytes:
+                what = f"the weights are {size} bytes long where the card says {weights.bytes}"
+                raise UnbakeError(what, where=path, remedy=remedy)
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError as error:
         raise UnbakeError("the weights are not on this machine", where=path, remedy=remedy) from error
     except OSError as error:
         raise os_error(error, path) from error
-    if len(data) != weights.bytes:
-        what = f"the weights are {len(data)} bytes long where the card says {weights.bytes}"
-        raise UnbakeError(what, where=path, remedy=remedy)
-    if hashlib.sha256(data).hexdigest() != weights.sha256:
+    if digest != weights.sha256:
         raise UnbakeError("the weights are corrupt: their SHA-256 is not the card's", where=path, remedy=remedy)
-    return FORMATS[weights.format](data, path)
+    return path
+
+
+def read(weights: Weights, *, remedy: str | None = None) -> Tensors:
+    """The tensors of a file of weights that is the card's."""
+    return parse(verified(weights, remedy=remedy), weights.format)
+
+
+def parse(path: Path, file_format: str) -> Tensors:
+    """The tensors in a file of one of the `FORMATS`; refuses what is no such file, and what would run code."""
+    try:
+        return FORMATS[file_format](path)
+    except OSError as error:
+        raise os_error(error, path) from error
 
 
 class _Only:
@@ -136,28 +157,88 @@ class _ForbiddenError(pickle.UnpicklingError):
     pass
 
 
-def _numpy_pickle(data: bytes, path: Path) -> Tensors:
+def _unreadable(why: object, path: Path) -> UnbakeError:
+    return UnbakeError(f"not a readable file of weights: {' '.join(str(why).split())[:200]}", where=path)
+
+
+def _would_run_code(what: object, path: Path) -> UnbakeError:
+    return UnbakeError(f"these weights would run code: they ask for {what}", where=path, remedy="don't use this file")
+
+
+def _numpy_pickle(path: Path) -> Tensors:
     """Reads what `torch.save` made of a dict of numpy arrays: a zip that holds one pickle."""
     import numpy as np
+    import torch
 
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with zipfile.ZipFile(path) as archive:
             (inner,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
-            found = _ArraysOnly(io.BytesIO(archive.read(inner))).load()
+            with archive.open(inner) as file:
+                found = _ArraysOnly(file).load()
     except _ForbiddenError as error:
-        raise UnbakeError(
-            f"these weights would run code: they ask for {error}", where=path, remedy="don't use this file"
-        ) from error
+        raise _would_run_code(error, path) from error
     except Exception as error:  # a damaged pickle may raise nearly anything
-        raise UnbakeError(f"not a readable file of weights: {error}", where=path) from error
+        raise _unreadable(error, path) from error
     numeric = isinstance(found, dict) and all(
         isinstance(name, str) and isinstance(array, np.ndarray) and array.dtype.kind in "fiub"
         for name, array in found.items()
     )
     if not numeric:
-        raise UnbakeError("not a readable file of weights: more in it than named arrays of numbers", where=path)
-    return found
+        raise _unreadable("more in it than named arrays of numbers", path)
+    return {name: torch.from_numpy(array) for name, array in found.items()}
 
 
-FORMATS = {"numpy-pickle": _numpy_pickle}
+def _safetensors(path: Path) -> Tensors:
+    """Reads a safetensors file, which can hold nothing but tensors."""
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except OSError:
+        raise
+    except Exception as error:  # its own error class is no subclass of anything common
+        raise _unreadable(error, path) from error
+
+
+def _torch(path: Path) -> Tensors:
+    """Reads what `torch.save` made of tensors, in the mode of `torch.load` that builds nothing else."""
+    import torch
+
+    try:
+        # only files of today's layout (a zip) can be mapped into memory
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except OSError:
+        raise
+    except Exception as error:  # a damaged file may raise nearly anything
+        forbidden = re.search(r"GLOBAL ([\w.]+)|(?:function|class|type) ([\w.]+) (?:is|was) not", str(error))
+        if isinstance(error, pickle.UnpicklingError) and forbidden:
+            raise _would_run_code(forbidden[1] or forbidden[2], path) from error
+        raise _unreadable(str(error).partition("\n")[0], path) from error
+    return _state(found, path)
+
+
+def _state(found: object, path: Path) -> Tensors:
+    """The network's tensors in what a training program saved."""
+    import torch
+
+    while isinstance(found, dict):
+        tensors = {str(name): value for name, value in found.items() if isinstance(value, torch.Tensor)}
+        inner = next((name for name in INNER if isinstance(found.get(name), dict)), None)
+        if inner is None or len(tensors) > 1:
+            if tensors and all(isinstance(name, str) for name in found):
+                return without_prefix(tensors)
+            break
+        found = found[inner]
+    raise _unreadable("no named tensors in it", path)
+
+
+def without_prefix(tensors: Mapping[str, torch.Tensor]) -> Tensors:
+    """The tensors without what data-parallel training, compilation or a trainer put before all of their names."""
+    for prefix in ("module.", "_orig_mod.", "model."):
+        if all(name.startswith(prefix) for name in tensors):
+            return without_prefix({name.removeprefix(prefix): tensor for name, tensor in tensors.items()})
+    return dict(tensors)
+
+
+FORMATS = {"numpy-pickle": _numpy_pickle, "safetensors": _safetensors, "torch": _torch}
 """Readers by the name a card gives in `format`."""

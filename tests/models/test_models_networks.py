@@ -119,7 +119,7 @@ def test_average_extension_keeps_the_sum_and_zeros_loses_the_top(two_stems, song
 
 def test_a_wrong_configuration_is_named():
     card = registry.find("spleeter-2stems")
-    with pytest.raises(UnbakeError, match=r"spleeter-2stems: config: Invalid enum value 'mirror'.*mask_extension"):
+    with pytest.raises(UnbakeError, match=r"spleeter-2stems: config\.mask_extension: Invalid enum value 'mirror'"):
         registry.load(msgspec.structs.replace(card, config={"mask_extension": "mirror"}), "cpu")
     with pytest.raises(UnbakeError, match=r"config\.depth: the starter has no such parameter"):
         registry.load(msgspec.structs.replace(registry.find("starter"), config={"depth": 1}), "cpu")
@@ -131,7 +131,7 @@ def test_weights_of_another_network_are_refused_by_array():
     network = spleeter.UNet()
     arrays = {name: tensor.numpy() for name, tensor in network.state_dict().items() if "num_batches" not in name}
     arrays["up3.0.bias"] = np.zeros(5, np.float32)
-    with pytest.raises(UnbakeError, match=r"array up3\.0\.bias is \(5,\) in the weights and \(64,\) in the network"):
+    with pytest.raises(UnbakeError, match=r"tensor up3\.0\.bias is \(5,\) in the weights and \(64,\) in the network"):
         spleeter.fill(network, arrays, "net.ckpt")
 
 
