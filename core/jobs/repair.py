@@ -16,7 +16,7 @@ from core.events import Note, Operation
 from core.handover.certificate import Certificate, as_json, as_markdown, certify, full_report
 from core.jobs import sessions
 from core.recombine.render import OversPolicy, render
-from core.separation.engine import check_device_name
+from core.separation.device import check_device_name
 from core.separation.store import StemSet
 from core.session import files, history, presets
 from core.session.document import Session

@@ -14,6 +14,7 @@ import numpy as np
 from core.errors import UnbakeError
 from core.events import Note
 from core.separation import plan as plans
+from core.separation.device import measure_batch, reckoning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -21,22 +22,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from core.separation.device import Precision
     from core.separation.plan import ChunkPlan
 
-GPU_BATCH = 8
-"""Chunks of one network call on a GPU: a fixed number, because a batch of another size may give other last bits."""
+
+class Scale(NamedTuple):
+    """What a network hears of a frame x: (x - `mean`) / `deviation`; its stems are multiplied by `deviation` again.
+
+    The mean is no part of a stem: it stays in the residual.
+    """
+
+    mean: float = 0.0
+    deviation: float = 1.0
 
 
 class Finished(NamedTuple):
     """Frames that no later chunk touches.
 
-    `audio` is float32 [stems, 2, n], from frame `start` on (n may be 0); `chunks` of the plan are done now, and each
-    network call took up to `batch` of them.
+    `audio` is float32 [stems, 2, n], from frame `start` on (n may be 0); each network call took up to `batch` chunks.
     """
 
     start: int
     audio: NDArray[np.float32]
-    chunks: int
     batch: int
 
 
@@ -44,51 +51,25 @@ class OutOfMemory(Exception):  # noqa: N818 - it never leaves this module
     """The device had no room for a batch."""
 
 
-def check_device_name(name: str) -> None:
-    """Refuses what is not `auto`, `cpu`, `cuda` or `cuda:N`, without importing torch."""
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
-        raise UnbakeError(f'no device is called "{name}"', remedy="use auto, cpu, cuda or cuda:N")
-
-
-def resolve_device(name: str) -> str:
-    """`cpu` or `cuda:N` for what was asked; `auto` takes the first GPU there is. Refuses devices that aren't here."""
-    check_device_name(name)
-    import torch
-
-    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
-        return "cpu"
-    if not torch.cuda.is_available():
-        raise UnbakeError("no CUDA device on this machine", where=f"device {name}", remedy="use --device cpu")
-    number = int(name.partition(":")[2] or 0)
-    if number >= torch.cuda.device_count():
-        what = f"this machine has {torch.cuda.device_count()} CUDA device(s), numbered from 0"
-        raise UnbakeError(what, where=f"device {name}", remedy="use another --device")
-    return f"cuda:{number}"
-
-
-def describe_device(device: str) -> str:
-    """What decides the last bits of a result: kind of device and torch version. Work of two of them is never mixed."""
-    import torch
-
-    hardware = torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
-    return f"{hardware}, torch {torch.__version__}"
-
-
-def default_batch(device: str) -> int:
-    """Chunks of one network call: `GPU_BATCH` on a GPU, one on the CPU, where more only cost memory."""
-    return GPU_BATCH if device.startswith("cuda") else 1
-
-
 class Engine:
     """One network on one device, with its windows.
 
     `module` maps float32 [batch, 2, chunk] to float32 [batch, stems, 2, chunk]; `wanted` are the indexes of the stems
-    to keep. A run may be taken up at any frame and then gives the same values as one from the start: batches begin at
-    chunks whose index is a multiple of the batch, and chunks are added up in their order.
+    to keep; `batch` is chunks of a call. A run may be taken up at any frame and then gives the same values as one from
+    the start: batches begin at chunks whose index is a multiple of the batch, and chunks are added up in their order.
     """
 
     def __init__(
-        self, module: nn.Module, name: str, device: str, *, stems: int, wanted: Sequence[int], batch: int
+        self,
+        module: nn.Module,
+        name: str,
+        device: str,
+        *,
+        stems: int,
+        wanted: Sequence[int],
+        batch: int = 1,
+        precision: Precision = "fp32",
+        compiled: bool = False,
     ) -> None:
         self.module = module
         self.name = name
@@ -96,22 +77,42 @@ class Engine:
         self.stems = stems
         self.wanted = list(wanted)
         self.batch = batch
+        self.precision: Precision = precision
+        self.call = compile_network(module, device) if compiled else module
         self.ahead = device != "cpu"
         """Whether the next batch is started before the frames of this one are given out: on a GPU both then go on."""
 
-    def run(
-        self, plan: ChunkPlan, read: Callable[[int, int], NDArray[np.float32]], first_frame: int = 0
-    ) -> Generator[Finished | Note, None, None]:
-        """Finished frames from `first_frame` to the end, in order, and a note whenever the batch had to be halved.
+    def fit(self, plan: ChunkPlan) -> None:
+        """Chooses the batch that the device has room for, at most what the plan needs."""
+        try:
+            self.batch = self._guard(
+                lambda: measure_batch(
+                    self.device, lambda chunks: self._infer(np.ones((chunks, 2, plan.chunk), np.float32)), plan.count
+                )
+            )
+        except OutOfMemory:
+            self._free()
+            self.batch = 1
 
-        `read(start, frames)` gives float32 [2, frames] and is asked for frames before 0 and past the length too.
-        Closing the iterator ends the run. Raises UnbakeError when one chunk alone has no room on the device, and when
-        the network gives values that are not finite or of another shape than it should.
+    def run(
+        self,
+        plan: ChunkPlan,
+        read: Callable[[int, int], NDArray[np.float32]],
+        first_frame: int = 0,
+        last_frame: int | None = None,
+        scale: Scale = Scale(),  # noqa: B008 - immutable
+    ) -> Generator[Finished | Note, None, None]:
+        """Finished frames from `first_frame` to before `last_frame` (None: the end), in order.
+
+        Also a note whenever the batch had to be halved. `read(start, frames)` gives float32 [2, frames] and is asked
+        for frames before 0 and past the length too. Closing the iterator ends the run. Raises UnbakeError when one
+        chunk alone has no room on the device, and when the network gives values that are not finite or of another
+        shape than it should.
         """
-        frame = first_frame
+        frame, last = first_frame, plan.length if last_frame is None else last_frame
         while True:
             try:
-                for finished in self._pass(plan, read, frame):
+                for finished in self._pass(plan, read, frame, last, scale):
                     yield finished
                     frame = max(frame, finished.start + finished.audio.shape[-1])
                 return
@@ -126,39 +127,44 @@ class Engine:
             yield Note(f"{self.device} is out of memory: going on with {self.batch} chunk(s) at a time")
 
     def _pass(
-        self, plan: ChunkPlan, read: Callable[[int, int], NDArray[np.float32]], first_frame: int
+        self, plan: ChunkPlan, read: Callable[[int, int], NDArray[np.float32]], first: int, last: int, scale: Scale
     ) -> Iterator[Finished]:
         """`run` with one batch size, until the end or until memory runs out."""
         batch = self.batch
-        index = plan.first_chunk(first_frame) // batch * batch
+        index, stop = plan.first_chunk(first) // batch * batch, plan.chunks_until(last)
         ring = self._guard(lambda: Ring(self.device, plan, batch, len(self.wanted)))
-        waiting: tuple[Copy, int, int] | None = None
-        while index < plan.count:
+        waiting: tuple[Copy, int] | None = None
+        while index < stop:
+            # a batch is always filled as far as the plan goes, whatever is asked for of it: its other chunks may count
             count = min(batch, plan.count - index)
             mix = np.zeros((batch, 2, plan.chunk), np.float32)
             for position in range(count):
                 mix[position] = read(plan.start(index + position), plan.chunk)
             heard = [bool(mix[position].any()) for position in range(count)]
-            copy = self._guard(lambda mix=mix, heard=heard: ring.add(self._infer(mix) if any(heard) else None, heard))
+            if scale != Scale():
+                mix = (mix - np.float32(scale.mean)) / np.float32(scale.deviation)
+            copy = self._guard(
+                lambda mix=mix, heard=heard: ring.add(self._infer(mix) if any(heard) else None, heard, scale.deviation)
+            )
             start, index = plan.start(index), index + count
             if waiting is not None:
-                yield self._finished(plan, first_frame, *waiting)
-            waiting = (copy, start, index)
+                yield self._finished(plan, first, last, *waiting)
+            waiting = (copy, start)
             if not self.ahead:
-                yield self._finished(plan, first_frame, *waiting)
+                yield self._finished(plan, first, last, *waiting)
                 waiting = None
         if waiting is not None:
-            yield self._finished(plan, first_frame, *waiting)
+            yield self._finished(plan, first, last, *waiting)
 
     def _infer(self, mix: NDArray[np.float32]) -> Tensor:
         """The wanted stems of a batch: float32 [batch, stems, 2, chunk] on the device."""
         import torch
 
-        with torch.inference_mode():
+        with torch.inference_mode(), reckoning(self.device, self.precision):
             given = torch.from_numpy(mix)
             if self.device != "cpu":
                 given = given.pin_memory().to(self.device, non_blocking=True)
-            stems = self.module(given)
+            stems = self.call(given)
             if tuple(stems.shape) != (len(mix), self.stems, *mix.shape[1:]):
                 what = f"the network gave the shape {list(stems.shape)} for a mix of {list(mix.shape)}"
                 raise UnbakeError(what, where=self.name, remedy="its card doesn't fit the network")
@@ -166,16 +172,17 @@ class Engine:
                 stems = stems[:, self.wanted]
             return stems.float()
 
-    def _finished(self, plan: ChunkPlan, first_frame: int, copy: Copy, start: int, chunks: int) -> Finished:
-        """The part of a copy that lies in the file and was not given before."""
+    def _finished(self, plan: ChunkPlan, first: int, last: int, copy: Copy, start: int) -> Finished:
+        """The part of a copy that is asked for and was not given before."""
         audio = copy.wait()
-        begin, end = max(start, first_frame, 0), min(start + audio.shape[-1], plan.length)
+        begin, end = max(start, first, 0), min(start + audio.shape[-1], last)
         audio = audio[..., begin - start : max(begin, end) - start]
         if not np.isfinite(audio).all():
             frame = begin + int(np.flatnonzero(~np.isfinite(audio).all(axis=(0, 1)))[0])
             what = f"the network gave values that are no numbers (chunk {frame // plan.hop}, its frame {frame})"
-            raise UnbakeError(what, where=self.name, remedy="use another model")
-        return Finished(begin, audio, chunks, self.batch)
+            remedy = "use another model" if self.precision in ("fp32", "tf32") else "use --precision fp32"
+            raise UnbakeError(what, where=self.name, remedy=remedy)
+        return Finished(begin, audio, self.batch)
 
     def _guard(self, work: Callable[[], Any]) -> Any:
         """Runs `work` with the device's own ways of saying that memory ran out made one."""
@@ -200,8 +207,31 @@ class Engine:
 
     def close(self) -> None:
         """Lets go of the network, and of the device's memory."""
-        del self.module
+        del self.module, self.call
         self._free()
+
+
+def compile_network(module: nn.Module, device: str) -> Callable[[Tensor], Tensor]:
+    """The network compiled for the device by torch's own compiler, which works at the first call; on a GPU as a graph.
+
+    Raises UnbakeError when the compiler's own needs are not met.
+    """
+    import torch
+    from torch._dynamo.exc import TorchDynamoException
+
+    compiled = torch.compile(module, dynamic=False, mode="reduce-overhead" if device != "cpu" else "default")
+
+    def call(mix: Tensor) -> Tensor:
+        try:
+            return compiled(mix)
+        except TorchDynamoException as error:
+            reason = str(error).strip().splitlines()[0]
+            what = f"torch can't compile this network here: {reason[:160]}"
+            raise UnbakeError(
+                what, where="--compile", remedy="leave --compile out, or install a C++ compiler"
+            ) from error
+
+    return call
 
 
 class Ring:
@@ -218,8 +248,11 @@ class Ring:
         self.size, self.origin = plan.chunk + (batch - 1) * plan.hop, 0
         self.sum = torch.zeros((stems, 2, self.size), device=device)
 
-    def add(self, stems: Tensor | None, heard: Sequence[bool]) -> Copy:
-        """Adds a batch's chunks that have sound (none when `stems` is None) and moves on past as many as were in it."""
+    def add(self, stems: Tensor | None, heard: Sequence[bool], gain: float = 1.0) -> Copy:
+        """Adds a batch's chunks that have sound (none when `stems` is None) and moves on past as many as were in it.
+
+        What is final now comes back, times `gain`.
+        """
         import torch
 
         with torch.inference_mode():
@@ -229,6 +262,9 @@ class Ring:
                         self.sum[..., ring].addcmul_(stems[position][..., chunk], self.weights[chunk])
             done = len(heard) * self.hop
             parts = [self.sum[..., ring] for ring, _ in self._parts(0, done)]
+            if gain != 1.0:
+                for part in parts:
+                    part.mul_(gain)
             copy = Copy(parts, self.device)
             for part in parts:
                 part.zero_()

@@ -50,6 +50,10 @@ class ChunkPlan(msgspec.Struct, frozen=True):
         """The first chunk that has a part in `frame` or any later one."""
         return min(frame // self.hop, self.count - 1)
 
+    def chunks_until(self, frame: int) -> int:
+        """How many chunks from the first it takes until all frames before `frame` are final."""
+        return min(self.count, -(-(frame + self.chunk) // self.hop) - 1)
+
 
 def hop_of(chunk: int, overlap: float) -> int:
     """Frames from one chunk to the next for `overlap` passes over the audio: chunk / overlap, rounded down.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import re
 import shutil
 import time
@@ -26,8 +27,12 @@ from core.audio.read import open_reader
 from core.audio.samples import refuse_bad
 from core.errors import UnbakeError, os_error
 from core.events import Note, Operation, Progress
+from core.separation import device as devices
 from core.separation import engine as engines
+from core.separation import order
 from core.separation.assemble import RESIDUAL, assemble, file_tracks, work_tracks
+from core.separation.device import Precision
+from core.separation.engine import Scale
 from core.separation.layout import groups_of
 from core.separation.lock import Lock
 from core.separation.plan import ChunkPlan, hop_of
@@ -36,7 +41,7 @@ from core.separation.store import ABOUT, About, Recipe, StemSet, Store, Unusable
 from core.separation.work import State, Work, folder_bytes, read_extended
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
@@ -47,6 +52,10 @@ if TYPE_CHECKING:
     from core.separation.layout import Group
 
 WAIT_SECONDS = 0.5
+SPAN_HOPS = 8
+"""How many hops the first span is long when a run begins somewhere in the file."""
+LEAST_VARIANCE = 1e-16
+"""Of a track quieter than -160 dBFS nothing is brought up."""
 SPARE_BYTES = 16 << 20
 """Room for headers, states and other programs beside what a separation is known to need."""
 
@@ -55,13 +64,17 @@ class SeparationRequest(msgspec.Struct, frozen=True):
     """What an engineer asks for.
 
     `stems` empty means all stems of the model; `overlap` is passes over the audio (1.25 to 16; None for what the
-    model's card says), `device` one of auto, cpu, cuda, cuda:N.
+    model's card says), `device` one of auto, cpu, cuda, cuda:N. `compiled` has torch compile the network first.
+    `from_seconds` is where to begin: the stems are the same, but what lies there is separated first, then outward.
     """
 
     model: str = "starter"
     stems: tuple[str, ...] = ()
     overlap: float | None = None
     device: str = "auto"
+    precision: Precision = "fp32"
+    compiled: bool = False
+    from_seconds: float = 0.0
 
 
 class Network(msgspec.Struct, frozen=True):
@@ -69,7 +82,8 @@ class Network(msgspec.Struct, frozen=True):
 
     `stems` is the order of its outputs, `sample_rate` in Hz, `chunk` in frames at that rate, `overlap` in passes;
     `version` changes with every change of the samples it gives. `load(device)` gives the module: float32
-    [batch, 2, chunk] to float32 [batch, stems, 2, chunk]. `caution` is what whoever uses its stems must know.
+    [batch, 2, chunk] to float32 [batch, stems, 2, chunk]. `normalised` networks hear the whole track brought to a mean
+    of 0 and a deviation of 1. `caution` is what whoever uses its stems must know.
     """
 
     name: str
@@ -80,6 +94,7 @@ class Network(msgspec.Struct, frozen=True):
     load: Callable[[str], nn.Module]
     overlap: float = 2.0
     caution: str = ""
+    normalised: bool = False
 
 
 def registered(name: str) -> Network:
@@ -97,6 +112,7 @@ def registered(name: str) -> Network:
         load=lambda device: registry.load(card, device),
         overlap=card.overlap,
         caution=card.caution,
+        normalised=card.normalise == "track",
     )
 
 
@@ -120,6 +136,8 @@ def recipe_of(source_sha256: str, request: SeparationRequest, network: Network) 
         network_version=network.version,
         stems=tuple(stem for stem in network.stems if stem in request.stems or not request.stems),
         overlap=overlap,
+        precision=request.precision,
+        compiled=request.compiled,
     )
 
 
@@ -135,12 +153,15 @@ def separate(
 
     `source_sha256` saves hashing the file when the caller vouches for it; `network`, when given, stands for the model
     of that name. Yields notes (first of them the model's caution), and Progress of "reading", "separating STEMS"
-    (chunks of all channel groups, with the seconds of audio), "writing stems" and "checking stems". Closing it keeps
+    (frames of all channel groups, with the seconds of audio), "writing stems" and "checking stems". Closing it keeps
     what was computed in the store, to be taken up by the next call. Raises UnbakeError for an unknown model, stem or
     device, an overlap out of range, a source that holds samples that are no numbers or changes meanwhile, a store
     without room, and a network that fails.
     """
-    engines.check_device_name(request.device)
+    devices.check_device_name(request.device)
+    devices.check_precision(request.precision, request.device)
+    if not 0.0 <= request.from_seconds < math.inf:
+        raise UnbakeError("must be a time in the file, 0 or later", where=f"from {request.from_seconds:g} s")
     network = network or registered(request.model)
     recipe_of("", request, network)  # what is wrong with the request is said before a long file is hashed
     store = store or Store()
@@ -160,7 +181,7 @@ def separate(
         superset = store.find_superset(recipe)
         if superset is not None:
             return (yield from take_from(superset, recipe, info, store, check_source))
-        return (yield from run(recipe, request.device, network, info, store, check_source))
+        return (yield from run(recipe, request, network, info, store, check_source))
 
     return (yield from reuse_or_make(recipe, store, make))
 
@@ -199,12 +220,18 @@ def acquire(lock: Lock) -> Operation[None]:
 
 
 def run(
-    recipe: Recipe, device_asked: str, network: Network, info: AudioInfo, store: Store, check_source: Callable[[], None]
+    recipe: Recipe,
+    request: SeparationRequest,
+    network: Network,
+    info: AudioInfo,
+    store: Store,
+    check_source: Callable[[], None],
 ) -> Operation[StemSet]:
     """Makes the stems of a recipe, from the start or from where an earlier run stopped. The caller holds the lock."""
     groups = groups_of(info.speakers)
-    device = engines.resolve_device(device_asked)
-    computed_by = engines.describe_device(device)
+    device = devices.resolve_device(request.device)
+    devices.check_precision(request.precision, device)
+    computed_by = devices.describe_device(device)
     work = Work(store.partial_folder(recipe.key()), groups, recipe.stems)
     try:
         work.open()
@@ -214,16 +241,17 @@ def run(
         describe(work.folder, info, recipe)
         store.check_room(max(0, needed_bytes(info, groups, network, len(recipe.stems)) - folder_bytes(work.folder)))
         if work.state.frames == 0:
-            length = yield from prepare(info, work, network.sample_rate)
+            length, scales = yield from prepare(info, work, network)
             check_source()
-            work.save(State(frames=length, computed_by=computed_by))
-        yield from run_network(recipe, network, device, info, work)
+            work.save(State(frames=length, scales=scales, computed_by=computed_by))
+        first = min(work.state.frames - 1, int(request.from_seconds * network.sample_rate))
+        yield from run_network(recipe, network, device, info, work, first)
         check_source()
         tracks = functools.partial(work_tracks, work, network.sample_rate, info)
         result = yield from put(recipe, info, tracks, store, check_source, device=device, computed_by=computed_by)
     except BaseException:
         # Without finished frames there is nothing to take up.
-        if not any(work.state.done.values()):
+        if not work.state.done_frames():
             work.discard()
         raise
     work.discard()
@@ -269,31 +297,57 @@ def put(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def prepare(info: AudioInfo, work: Work, network_rate: int) -> Operation[int]:
-    """Writes what the network hears of each channel group, and gives its length at the network's rate.
+def prepare(info: AudioInfo, work: Work, network: Network) -> Operation[tuple[int, dict[str, Scale]]]:
+    """Writes what the network hears of each channel group; gives its length at the network's rate, and its scale.
 
     Every sample is seen to be a number: a run that would fail in an hour fails here in a second. And what the network
     hears can't change under way.
     """
-    length = converted_length(info.frames, info.sample_rate, network_rate)
+    length = converted_length(info.frames, info.sample_rate, network.sample_rate)
     done = 0
+    loudness = {name: Statistics() for name in work.groups}
     with open_reader(info.path) as reader, work.inputs() as files:
         converters = {
-            name: Converter(info.sample_rate, network_rate, len(group.channels), length)
+            name: Converter(info.sample_rate, network.sample_rate, len(group.channels), length)
             for name, group in work.groups.items()
         }
+
+        def write(name: str, heard: NDArray[np.float32]) -> None:
+            files[name].write(heard.data)
+            loudness[name].add(heard)
+
         while (block := reader.read(BLOCK_FRAMES)).shape[1]:
             refuse_unusable(block, done, info)
             for name, group in work.groups.items():
                 frames = np.ascontiguousarray(block[list(group.channels)].T, np.float32)
-                files[name].write(converters[name].push(frames).data)
+                write(name, converters[name].push(frames))
             done += block.shape[1]
             yield Progress("reading", done, info.frames, info.seconds)
         for name, converter in converters.items():
-            files[name].write(converter.finish().data)
+            write(name, converter.finish())
     if done != info.frames:
         raise UnbakeError(f"holds {done} frames where its header says {info.frames}", where=info.path)
-    return length
+    return length, {name: each.scale() for name, each in loudness.items()} if network.normalised else {}
+
+
+class Statistics:
+    """Mean and deviation of the mono sum of a signal that comes in blocks, in float64."""
+
+    def __init__(self) -> None:
+        self.frames, self.total, self.squares = 0, 0.0, 0.0
+
+    def add(self, block: NDArray[np.float32]) -> None:
+        """Counts float32 [n, channels]."""
+        mono = block.mean(axis=1, dtype=np.float64)
+        self.frames += len(mono)
+        self.total += float(mono.sum())
+        self.squares += float(mono @ mono)
+
+    def scale(self) -> Scale:
+        """What makes the mean 0 and the deviation 1; of silence and of a constant nothing is divided."""
+        mean = self.total / max(1, self.frames)
+        variance = self.squares / max(1, self.frames) - mean * mean
+        return Scale(mean, math.sqrt(variance) if variance > LEAST_VARIANCE else 1.0)
 
 
 def refuse_unusable(block: NDArray[np.floating], first_frame: int, info: AudioInfo) -> None:
@@ -303,36 +357,63 @@ def refuse_unusable(block: NDArray[np.floating], first_frame: int, info: AudioIn
         raise UnbakeError("holds samples beyond what 32-bit floats can, which networks hear", where=info.path)
 
 
-def run_network(recipe: Recipe, network: Network, device: str, info: AudioInfo, work: Work) -> Operation[None]:
-    """Appends the network's stems to the work files of every channel group that isn't done yet."""
+def run_network(
+    recipe: Recipe, network: Network, device: str, info: AudioInfo, work: Work, first_frame: int
+) -> Operation[None]:
+    """Fills the work files of every channel group with the network's stems, from `first_frame` outward."""
     length = work.state.frames
-    if all(work.state.done.get(name, 0) >= length for name in work.groups):
-        return
     plan = ChunkPlan(length, network.chunk, hop_of(network.chunk, recipe.overlap))
-    stage, total = f"separating {'/'.join(recipe.stems)}", plan.count * len(work.groups)
-    safe = sum(work.state.done.values())
-    if safe:
-        yield Note(f"an earlier run is taken up at {100.0 * safe / (length * len(work.groups)):.0f}%")
-    yield Progress(stage, 0, total, info.seconds)
-    wanted = [network.stems.index(stem) for stem in recipe.stems]
-    batch = work.state.batch or engines.default_batch(device)
-    module = network.load(device)
-    engine = engines.Engine(module, network.name, device, stems=len(network.stems), wanted=wanted, batch=batch)
+    stage, total, done = f"separating {'/'.join(recipe.stems)}", length * len(work.groups), work.state.done_frames()
+    if done == total:
+        return
+    if done:
+        yield Note(f"an earlier run is taken up at {100.0 * done / total:.0f}%")
+    yield Progress(stage, done, total, info.seconds)
+    engine = engines.Engine(
+        network.load(device),
+        network.name,
+        device,
+        stems=len(network.stems),
+        wanted=[network.stems.index(stem) for stem in recipe.stems],
+        precision=recipe.precision,
+        compiled=recipe.compiled,
+    )
     try:
-        for number, (name, group) in enumerate(work.groups.items()):
-            with work.appending(name) as files, work.input_file(name).open("rb") as heard:
-                if files.frame >= length:
-                    continue
-                read = functools.partial(read_extended, heard, len(group.channels), length)
-                with contextlib.closing(engine.run(plan, read, files.frame)) as events:
-                    for event in events:
-                        if isinstance(event, Note):
-                            yield event
-                            continue
-                        files.append(event.audio, event.batch)
-                        yield Progress(stage, number * plan.count + event.chunks, total, info.seconds)
+        if work.state.batch:
+            engine.batch = work.state.batch
+        else:
+            engine.fit(plan)
+        spans = list(order.outward(length, first_frame, plan.hop * SPAN_HOPS))
+        for span in spans:
+            for name in work.groups:
+                for finished in run_span(engine, plan, work, name, span):
+                    if isinstance(finished, Note):
+                        yield finished
+                    else:
+                        done += finished
+                        yield Progress(stage, done, total, info.seconds)
     finally:
         engine.close()
+
+
+def run_span(
+    engine: engines.Engine, plan: ChunkPlan, work: Work, name: str, span: order.Span
+) -> Generator[Note | int, None, None]:
+    """Does what is left of a span in one channel group; says how many frames came to those that are done."""
+    left = list(order.left_of(span, work.state.done.get(name, ())))
+    if not left:
+        return
+    channels, scale = len(work.groups[name].channels), work.state.scales.get(name, Scale())
+    with work.writing(name) as files, work.input_file(name).open("rb") as heard:
+        read = functools.partial(read_extended, heard, channels, plan.length)
+        for begin, end in left:
+            with contextlib.closing(engine.run(plan, read, begin, end, scale)) as events:
+                for event in events:
+                    if isinstance(event, Note):
+                        yield event
+                    else:
+                        files.write(event.start, event.audio, event.batch)
+                        yield event.audio.shape[-1]
 
 
 def describe(folder: Path, info: AudioInfo, recipe: Recipe) -> None:

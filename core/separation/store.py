@@ -30,6 +30,7 @@ from core.audio.hashes import sha256_file
 from core.errors import UnbakeError, os_error
 from core.separation import rates
 from core.separation.assemble import RESIDUAL, Assembled, StoredFile
+from core.separation.device import Precision
 from core.separation.lock import Lock
 from core.separation.work import folder_bytes
 
@@ -61,10 +62,22 @@ class Recipe(msgspec.Struct, frozen=True):
     extension: str = "mirror"
     resampler: str = rates.VERSION
     store_format: int = FORMAT
+    precision: Precision = "fp32"
+    compiled: bool = False
 
     def key(self) -> str:
-        """SHA-256 over the canonical JSON of the recipe, its first 16 hexadecimal digits."""
-        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()[:KEY_DIGITS]
+        """SHA-256 over the canonical JSON of the recipe, its first 16 hexadecimal digits.
+
+        What was added to recipes later is left out where it says what was the only way before.
+        """
+        known = msgspec.to_builtins(self)
+        for name in ("precision", "compiled"):
+            if known[name] == getattr(PLAIN, name):
+                del known[name]
+        return hashlib.sha256(msgspec.json.encode(known, order="sorted")).hexdigest()[:KEY_DIGITS]
+
+
+PLAIN = Recipe("", "", "", ())
 
 
 class SourceFile(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 One folder holds raw float32 files, interleaved [frames, channels] at the network's rate: one input per channel group
 and one file per group and stem. `state.json` is replaced whole after the files were flushed to the disk, so whatever
-it calls done is there, also after a kill -9 or a power cut. What lies behind it in the files is cut off on return.
+it calls done is there, also after a kill -9 or a power cut.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import numpy as np
 
 from core.atomic import write_bytes_atomically, write_error
 from core.errors import UnbakeError, os_error
+from core.separation.engine import Scale
+from core.separation.order import Span, frames_in, merged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,15 +37,21 @@ SAMPLE = np.dtype("<f4")
 class State(msgspec.Struct, frozen=True):
     """How far a half-done separation is.
 
-    `frames` is the length at the network's rate, 0 until all inputs are written. `done` says per channel group how many
-    frames of every stem are safe. They were computed by `computed_by` in batches of `batch` chunks: frames of another
-    device or library have other last bits, so they are not continued.
+    `frames` is the length at the network's rate, 0 until all inputs are written; `scales` says per channel group what
+    the network hears of it. `done` says per group which frames of every stem are safe. They were computed by
+    `computed_by` in batches of `batch` chunks: frames of another device or library have other last bits, so they are
+    not continued.
     """
 
     frames: int = 0
-    done: dict[str, int] = {}
+    done: dict[str, tuple[Span, ...]] = {}
+    scales: dict[str, Scale] = {}
     computed_by: str = ""
     batch: int = 0
+
+    def done_frames(self) -> int:
+        """How many frames of all groups are safe."""
+        return sum(frames_in(spans) for spans in self.done.values())
 
 
 class Work:
@@ -74,7 +82,8 @@ class Work:
         for name, group in self.groups.items():
             wide = SAMPLE.itemsize * len(group.channels)
             files = [(self.input_file(name), self.state.frames)]
-            files += [(self.stem_file(name, stem), self.state.done.get(name, 0)) for stem in self.stems]
+            end = max((end for _, end in self.state.done.get(name, ())), default=0)
+            files += [(self.stem_file(name, stem), end) for stem in self.stems]
             if any(size_of(file) < frames * wide for file, frames in files):
                 return False
         return True
@@ -93,8 +102,8 @@ class Work:
         self.state = state
 
     @contextlib.contextmanager
-    def appending(self, group: str) -> Iterator[StemFiles]:
-        """The stem files of a group, cut to what is safe. Whatever ends it, what was appended is made safe."""
+    def writing(self, group: str) -> Iterator[StemFiles]:
+        """The stem files of a group. Whatever ends it, what was written is made safe."""
         files = StemFiles(self, group)
         try:
             yield files
@@ -133,12 +142,12 @@ class Work:
 
 
 class StemFiles:
-    """The stem files of one channel group while they grow."""
+    """The stem files of one channel group while they are filled, in any order."""
 
     def __init__(self, work: Work, group: str) -> None:
         self.work, self.group = work, group
         self.channels = len(work.groups[group].channels)
-        self.frame = work.state.done.get(group, 0)
+        self.done = work.state.done.get(group, ())
         self.batch = work.state.batch
         self.saved_at = time.monotonic()
         self.files: list[BinaryIO] = []
@@ -146,18 +155,21 @@ class StemFiles:
             for stem in work.stems:
                 file = work.stem_file(group, stem)
                 self.files.append(file.open("r+b" if file.exists() else "w+b"))
-                self.files[-1].truncate(self.frame * self.channels * SAMPLE.itemsize)
-                self.files[-1].seek(0, os.SEEK_END)
         except OSError as error:
             self.close()
             raise os_error(error, work.folder) from error
 
-    def append(self, audio: NDArray[np.float32], batch: int) -> None:
-        """Writes float32 [stems, 2, n]; of a mono group the mean of both sides. Makes it safe every few seconds."""
-        for file, stem in zip(self.files, audio, strict=True):
-            frames = stem if self.channels == 2 else stem.mean(axis=0, keepdims=True)
-            file.write(np.ascontiguousarray(frames.T, SAMPLE).data)
-        self.frame += audio.shape[-1]
+    def write(self, start: int, audio: NDArray[np.float32], batch: int) -> None:
+        """Writes float32 [stems, 2, n] from a frame on; of a mono group the mean of both sides.
+
+        Makes it safe every few seconds.
+        """
+        if audio.shape[-1]:
+            for file, stem in zip(self.files, audio, strict=True):
+                frames = stem if self.channels == 2 else stem.mean(axis=0, keepdims=True)
+                file.seek(start * self.channels * SAMPLE.itemsize)
+                file.write(np.ascontiguousarray(frames.T, SAMPLE).data)
+            self.done = merged((*self.done, (start, start + audio.shape[-1])))
         self.batch = batch
         if time.monotonic() - self.saved_at >= SAVE_SECONDS:
             self.make_safe()
@@ -167,7 +179,7 @@ class StemFiles:
         for file in self.files:
             flush_to_disk(file)
         state = self.work.state
-        done = {**state.done, self.group: self.frame}
+        done = {**state.done, self.group: self.done}
         self.work.save(msgspec.structs.replace(state, done=done, batch=self.batch))
         self.saved_at = time.monotonic()
 

@@ -4,10 +4,19 @@ import numpy as np
 import pytest
 import torch
 from separation_stand_ins import Fading, Split, Wandering, db, noise
+from torch._dynamo.exc import TorchDynamoException
 
 from core.errors import UnbakeError
 from core.events import Note
-from core.separation.engine import Engine, check_device_name, default_batch, resolve_device
+from core.separation.device import (
+    check_device_name,
+    check_precision,
+    chunks_that_fit,
+    measure_batch,
+    reckoning,
+    resolve_device,
+)
+from core.separation.engine import Engine, Scale
 from core.separation.plan import ChunkPlan, hop_of
 
 CHUNK = 4096
@@ -30,16 +39,16 @@ def engine_of(module: torch.nn.Module, stems: int = 2, wanted: tuple[int, ...] =
     return Engine(module, "fake", "cpu", stems=stems, wanted=wanted, batch=batch)
 
 
-def run(engine: Engine, signal: np.ndarray, overlap: float = 2.0, chunk: int = CHUNK, first_frame: int = 0):
+def run(engine: Engine, signal: np.ndarray, overlap: float = 2.0, chunk: int = CHUNK, first: int = 0, last=None):
     plan = ChunkPlan(signal.shape[1], chunk, hop_of(chunk, overlap))
-    pieces, frame = [], first_frame
-    for event in engine.run(plan, reader(signal), first_frame):
+    pieces, frame = [], first
+    for event in engine.run(plan, reader(signal), first, last):
         if isinstance(event, Note):
             continue
         assert event.audio.shape[-1] == 0 or event.start == frame
         frame += event.audio.shape[-1]
         pieces.append(event.audio)
-    assert frame == plan.length
+    assert frame == (plan.length if last is None else last)
     return np.concatenate(pieces, axis=-1)
 
 
@@ -89,11 +98,96 @@ def test_a_run_taken_up_gives_the_same_bits(ahead: bool, batch: int, first_frame
     module = Wandering([0.7, 0.3])
     engine = engine_of(module, batch=batch)
     engine.ahead = ahead
-    rest = run(engine, signal, first_frame=first_frame)
+    rest = run(engine, signal, first=first_frame)
     assert rest.tobytes() == whole[..., first_frame:].tobytes()
     plan = ChunkPlan(signal.shape[1], CHUNK, HOP)
     assert sum(module.calls) < plan.count - plan.first_chunk(first_frame) + 2 * batch
     assert set(module.calls) == {batch}, "batches are of one shape"
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize(
+    ("first", "last"), [(0, 1), (HOP, 2 * HOP), (3 * HOP + 17, 8 * CHUNK + 1), (9 * CHUNK, 9 * CHUNK + 5)]
+)
+@pytest.mark.parametrize("overlap", [1.5, 2.0, 3.0])
+def test_a_part_of_a_run_gives_the_same_bits(ahead: bool, batch: int, first: int, last: int, overlap: float):
+    signal = noise(2, 9 * CHUNK + 5).astype(np.float32)
+    whole = run(engine_of(Wandering([0.7, 0.3]), batch=batch), signal, overlap)
+    module = Wandering([0.7, 0.3])
+    engine = engine_of(module, batch=batch)
+    engine.ahead = ahead
+    part = run(engine, signal, overlap, first=first, last=last)
+    assert part.tobytes() == whole[..., first:last].tobytes()
+    hop = hop_of(CHUNK, overlap)
+    assert sum(module.calls) <= (last - first) / hop + overlap + 2 * batch
+
+
+def test_what_a_network_hears_is_scaled_and_its_stems_are_scaled_back():
+    signal = (0.3 * noise(2, 5 * CHUNK) + 0.05).astype(np.float32)
+
+    class Keen(Split):
+        def forward(self, mix: torch.Tensor) -> torch.Tensor:
+            assert abs(float(mix.mean())) < 0.2
+            assert 0.8 < float(mix.std()) < 1.3
+            return super().forward(mix)
+
+    plan = ChunkPlan(signal.shape[1], CHUNK, HOP)
+    events = engine_of(Keen([1.0, 0.5])).run(plan, reader(signal), HOP, 4 * HOP, Scale(0.05, 0.03))
+    stems = np.concatenate([event.audio for event in events if not isinstance(event, Note)], axis=-1)
+    assert np.abs(stems[0] - (signal[:, HOP : 4 * HOP] - 0.05)).max() < 5e-7
+    assert np.abs(stems[1] - 0.5 * (signal[:, HOP : 4 * HOP] - 0.05)).max() < 5e-7
+
+
+@pytest.mark.parametrize(("precision", "bits"), [("bf16", 7), ("fp16", 10)])
+def test_reduced_precision_reckons_in_it_and_gives_single_precision_back(precision, bits: int):
+    class Product(torch.nn.Module):
+        def forward(self, mix: torch.Tensor) -> torch.Tensor:
+            assert mix.dtype == torch.float32
+            return torch.matmul(mix, torch.eye(mix.shape[-1]))[:, None]
+
+    signal = noise(2, 600).astype(np.float32)
+    engine = Engine(Product(), "fake", "cpu", stems=1, wanted=[0], precision=precision)
+    got = run(engine, signal, chunk=256)[0]
+    assert got.dtype == np.float32
+    error = float(np.abs(got - signal).max() / np.abs(signal).max())
+    assert 2.0 ** -(bits + 4) < error < 2.0**-bits
+    assert torch.get_autocast_dtype("cpu") == torch.bfloat16
+    assert not torch.is_autocast_enabled("cpu")
+
+
+def test_precisions_and_their_names():
+    for name in ("half", "FP32", ""):
+        with pytest.raises(UnbakeError, match="no precision is called"):
+            check_precision(name)
+    check_precision("auto", "cpu")
+    check_precision("tf32", "cuda:0")
+    with pytest.raises(UnbakeError, match="tf32 is a number format of GPUs"):
+        check_precision("tf32", "cpu")
+    with reckoning("cpu", "fp32"):
+        assert not torch.is_autocast_enabled("cpu")
+
+
+def test_compiled_networks_that_cannot_be_compiled_are_one_clear_line(monkeypatch: pytest.MonkeyPatch):
+    def compile_(module: torch.nn.Module, **_words: object):
+        def call(mix: torch.Tensor) -> torch.Tensor:
+            raise TorchDynamoException("no C++ compiler\nwith advice")
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    engine = Engine(Split([1.0]), "fake", "cpu", stems=1, wanted=[0], compiled=True)
+    with pytest.raises(UnbakeError, match=r"--compile: torch can't compile this network here: .*no C\+\+ compiler"):
+        run(engine, noise(2, 600).astype(np.float32))
+
+
+def test_batches_fill_the_memory_and_no_more():
+    assert chunks_that_fit(one=3 << 30, two=5 << 30, free=80 << 30, most=100) == 16
+    assert chunks_that_fit(one=3 << 30, two=5 << 30, free=800 << 30, most=100) == 32
+    assert chunks_that_fit(one=3 << 30, two=5 << 30, free=800 << 30, most=5) == 8
+    assert chunks_that_fit(one=3 << 30, two=5 << 30, free=2 << 30, most=100) == 1
+    assert chunks_that_fit(one=1, two=1, free=0, most=1) == 1
+    assert measure_batch("cpu", lambda chunks: pytest.fail("nothing to measure"), 100) == 1
 
 
 def test_silent_chunks_cost_no_network():
@@ -188,5 +282,3 @@ def test_devices_that_are_not_here_are_refused(monkeypatch: pytest.MonkeyPatch):
     assert resolve_device("cuda:1") == "cuda:1"
     with pytest.raises(UnbakeError, match="this machine has 2 CUDA device"):
         resolve_device("cuda:2")
-    assert default_batch("cpu") == 1
-    assert default_batch("cuda:1") > 1

@@ -1,3 +1,4 @@
+import math
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 import soundfile
+import torch
 from separation_stand_ins import (
     CHUNK,
     NULL_LIMIT,
@@ -24,9 +26,11 @@ from separation_stand_ins import (
 from core.errors import UnbakeError
 from core.events import Note, Progress, finish
 from core.separation import separate as separation
+from core.separation.plan import ChunkPlan
 from core.separation.rates import Converter, converted_length
 from core.separation.separate import SeparationRequest, separate
 from core.separation.store import StemSet, Store
+from core.separation.work import State
 
 REQUEST = SeparationRequest(model="fake", device="cpu")
 
@@ -223,13 +227,16 @@ def test_a_card_whose_stems_are_no_file_names_is_refused(tmp_path: Path, store: 
             next(separate(source, REQUEST, network=network_of(Split([1.0]), stems=(stem,)), store=store))
 
 
-def test_progress_counts_the_chunks_of_all_channel_groups(tmp_path: Path, store: Store):
+def test_progress_counts_the_frames_of_all_channel_groups(tmp_path: Path, store: Store):
     source = write_wav(tmp_path / "mix.wav", noise(6, 30_000))
     module = Split([0.5, 0.5])
     events = list(separate(source, REQUEST, network=network_of(module), store=store))
     seen = [event for event in events if isinstance(event, Progress) and event.stage == "separating bass/rest"]
-    assert [event.done for event in seen] == list(range(len(module.calls) + 1))
-    assert {event.total for event in seen} == {len(module.calls)}
+    done = [event.done for event in seen]
+    assert done == sorted(done)
+    assert len(done) == len(module.calls) + 1
+    assert (done[0], done[-1]) == (0, 3 * 30_000)
+    assert {event.total for event in seen} == {3 * 30_000}
     assert {event.seconds for event in seen} == {30_000 / 44100}
     assert [event.stage for event in events if isinstance(event, Progress)][-1] == "checking stems"
 
@@ -238,7 +245,7 @@ def test_a_source_that_changes_or_goes_is_noticed(tmp_path: Path, store: Store):
     source = write_wav(tmp_path / "mix.wav", noise(2, 50_000))
     operation = separate(source, REQUEST, network=network_of(Split([0.5, 0.5])), store=store)
     for event in operation:
-        if isinstance(event, Progress) and event.stage.startswith("separating") and event.done == 3:
+        if isinstance(event, Progress) and event.stage.startswith("separating") and event.done > 3000:
             write_wav(source, noise(2, 50_000, seed=1))
             break
     with pytest.raises(UnbakeError, match="changed while it was read"):
@@ -253,6 +260,62 @@ def test_a_source_that_changes_or_goes_is_noticed(tmp_path: Path, store: Store):
     with pytest.raises(UnbakeError, match="was deleted while it was read"):
         finish(operation)
     assert not [line for line in store.listing() if line.kind == "stems"]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.4, 1.0, 1.9, 500.0])
+def test_where_a_run_begins_changes_no_bit(tmp_path: Path, store: Store, seconds: float):
+    source = write_wav(tmp_path / "mix.wav", noise(3, 88_200))
+    whole = finish(separate(source, REQUEST, network=network_of(Wandering([0.7, 0.3])), store=store))
+    module = Wandering([0.7, 0.3])
+    request = msgspec.structs.replace(REQUEST, from_seconds=seconds)
+    other = Store(tmp_path / "other")
+    result = finish(separate(source, request, network=network_of(module), store=other))
+    assert result.hashes == whole.hashes
+    assert Path(result.folder).name == Path(whole.folder).name, "the same entry of the store"
+    assert len(module.calls) <= 2 * (ChunkPlan(88_200, CHUNK, CHUNK // 2).count + 6)
+
+
+def test_what_is_asked_for_comes_first(tmp_path: Path, store: Store):
+    source = write_wav(tmp_path / "mix.wav", noise(2, 40 * CHUNK))
+    request = msgspec.structs.replace(REQUEST, from_seconds=20 * CHUNK / 44100)
+    operation = separate(source, request, network=network_of(Wandering([0.7, 0.3])), store=store)
+    for event in operation:
+        if isinstance(event, Progress) and event.stage.startswith("separating") and event.done >= 3 * CHUNK:
+            break
+    operation.close()
+    (file,) = store.folder.glob("partial/*/state.json")
+    state = msgspec.json.decode(file.read_bytes(), type=State)
+    assert state.done["L+R"][0][0] == 20 * CHUNK
+    again = finish(separate(source, request, network=network_of(Wandering([0.7, 0.3])), store=store))
+    plain = finish(separate(source, REQUEST, network=network_of(Wandering([0.7, 0.3])), store=Store(tmp_path / "s")))
+    assert again.hashes == plain.hashes
+
+
+@pytest.mark.parametrize("seconds", [-1.0, math.nan, math.inf])
+def test_a_time_that_is_none_is_refused(tmp_path: Path, store: Store, seconds: float):
+    source = write_wav(tmp_path / "mix.wav", noise(2, 3000))
+    request = msgspec.structs.replace(REQUEST, from_seconds=seconds)
+    with pytest.raises(UnbakeError, match="must be a time in the file"):
+        finish(separate(source, request, network=network_of(Split([0.5, 0.5])), store=store))
+
+
+@pytest.mark.parametrize("level", [0.2, 3e-6, 0.0])
+def test_networks_that_want_the_track_at_one_level_hear_it_so(tmp_path: Path, store: Store, level: float):
+    heard: list[float] = []
+
+    class Listening(Split):
+        def forward(self, mix: torch.Tensor) -> torch.Tensor:
+            heard.append(float(mix.std()))
+            return super().forward(mix)
+
+    block = level * np.sin(np.arange(60_000) * 0.05)[None].repeat(2, axis=0) + 0.01 * (level > 0)
+    source = write_wav(tmp_path / "mix.wav", block, subtype="DOUBLE")
+    network = msgspec.structs.replace(network_of(Listening([0.5, 0.5])), normalised=True)
+    result = finish(separate(source, REQUEST, network=network, store=store))
+    assert not heard if level == 0.0 else all(0.9 < each < 1.1 for each in heard[1:-2])
+    assert null_peak(source, result) < NULL_LIMIT
+    stems = sum(read_wav(path) for path in result.stems.values())
+    assert np.abs(stems - (block - block.mean())).max() <= 1e-6 * max(level, 0.01)
 
 
 def test_surround_stems_carry_their_layout(tmp_path: Path, store: Store):
@@ -277,7 +340,9 @@ import numpy as np, soundfile, torch
 from separation_stand_ins import Split, network_of
 from core.events import finish
 from core.separation.separate import SeparationRequest, separate
+from core.separation.plan import ChunkPlan
 from core.separation.store import Store
+from core.separation.work import State
 
 folder, rate, chunk = Path(sys.argv[1]), 44100, 262144
 network = network_of(Split([1.0]), stems=("all",), chunk=chunk, rate=rate)
