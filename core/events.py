@@ -13,12 +13,16 @@ import msgspec
 
 
 class Progress(msgspec.Struct, frozen=True, tag="progress"):
-    """`done` of `total` units of `stage` are finished; `seconds` of audio those `total` units stand for, if known."""
+    """`done` of `total` units of `stage` are finished; `seconds` of audio those `total` units stand for, if known.
+
+    `in_bytes`: the units are bytes, so that sizes and their rate can be told.
+    """
 
     stage: str
     done: int
     total: int
     seconds: float | None = None
+    in_bytes: bool = False
 
 
 class Note(msgspec.Struct, frozen=True, tag="note"):
