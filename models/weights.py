@@ -21,7 +21,7 @@ from core import places
 from core.errors import UnbakeError, os_error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     import torch
@@ -157,11 +157,13 @@ class _ForbiddenError(pickle.UnpicklingError):
     pass
 
 
-def _unreadable(why: object, path: Path) -> UnbakeError:
+def unreadable(why: object, path: Path) -> UnbakeError:
+    """The error for a file that is no file of weights, or a damaged one."""
     return UnbakeError(f"not a readable file of weights: {' '.join(str(why).split())[:200]}", where=path)
 
 
-def _would_run_code(what: object, path: Path) -> UnbakeError:
+def would_run_code(what: object, path: Path) -> UnbakeError:
+    """The error for a file that is a program as much as it is data."""
     return UnbakeError(f"these weights would run code: they ask for {what}", where=path, remedy="don't use this file")
 
 
@@ -176,15 +178,15 @@ def _numpy_pickle(path: Path) -> Tensors:
             with archive.open(inner) as file:
                 found = _ArraysOnly(file).load()
     except _ForbiddenError as error:
-        raise _would_run_code(error, path) from error
+        raise would_run_code(error, path) from error
     except Exception as error:  # a damaged pickle may raise nearly anything
-        raise _unreadable(error, path) from error
+        raise unreadable(error, path) from error
     numeric = isinstance(found, dict) and all(
         isinstance(name, str) and isinstance(array, np.ndarray) and array.dtype.kind in "fiub"
         for name, array in found.items()
     )
     if not numeric:
-        raise _unreadable("more in it than named arrays of numbers", path)
+        raise unreadable("more in it than named arrays of numbers", path)
     return {name: torch.from_numpy(array) for name, array in found.items()}
 
 
@@ -197,24 +199,32 @@ def _safetensors(path: Path) -> Tensors:
     except OSError:
         raise
     except Exception as error:  # its own error class is no subclass of anything common
-        raise _unreadable(error, path) from error
+        raise unreadable(error, path) from error
 
 
 def _torch(path: Path) -> Tensors:
-    """Reads what `torch.save` made of tensors, in the mode of `torch.load` that builds nothing else."""
+    """Reads what `torch.save` made of tensors."""
+    return _state(load_torch(path), path)
+
+
+def load_torch(path: Path, stand_ins: Sequence[tuple[Callable[..., object], str]] = ()) -> object:
+    """What `torch.save` put into a file, in the mode of `torch.load` that builds tensors and plain values only.
+
+    `stand_ins` are further names a file may mention, each with what stands for it: `(object, "module.name")`.
+    """
     import torch
 
     try:
-        # only files of today's layout (a zip) can be mapped into memory
-        found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        with torch.serialization.safe_globals(list(stand_ins)):
+            # only files of today's layout (a zip) can be mapped into memory
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except OSError:
         raise
     except Exception as error:  # a damaged file may raise nearly anything
         forbidden = re.search(r"GLOBAL ([\w.]+)|(?:function|class|type) ([\w.]+) (?:is|was) not", str(error))
         if isinstance(error, pickle.UnpicklingError) and forbidden:
-            raise _would_run_code(forbidden[1] or forbidden[2], path) from error
-        raise _unreadable(str(error).partition("\n")[0], path) from error
-    return _state(found, path)
+            raise would_run_code(forbidden[1] or forbidden[2], path) from error
+        raise unreadable(str(error).partition("\n")[0], path) from error
 
 
 def _state(found: object, path: Path) -> Tensors:
@@ -229,7 +239,7 @@ def _state(found: object, path: Path) -> Tensors:
                 return without_prefix(tensors)
             break
         found = found[inner]
-    raise _unreadable("no named tensors in it", path)
+    raise unreadable("no named tensors in it", path)
 
 
 def without_prefix(tensors: Mapping[str, torch.Tensor]) -> Tensors:
@@ -240,5 +250,23 @@ def without_prefix(tensors: Mapping[str, torch.Tensor]) -> Tensors:
     return dict(tensors)
 
 
-FORMATS = {"numpy-pickle": _numpy_pickle, "safetensors": _safetensors, "torch": _torch}
+def _demucs(path: Path) -> Tensors:
+    from models import demucs_file
+
+    return demucs_file.read(path)
+
+
+def _tensorflow(path: Path) -> Tensors:
+    from models import tensorflow_checkpoint
+
+    return tensorflow_checkpoint.read(path)
+
+
+FORMATS = {
+    "demucs": _demucs,
+    "numpy-pickle": _numpy_pickle,
+    "safetensors": _safetensors,
+    "tensorflow": _tensorflow,
+    "torch": _torch,
+}
 """Readers by the name a card gives in `format`."""
