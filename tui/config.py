@@ -1,4 +1,4 @@
-"""The user's own settings: `config.toml` in `UNBAKE_HOME`. A broken one is a notice, never a closed app.
+"""What `config.toml` in `UNBAKE_HOME` says of the screen. A broken one is a notice, never a closed app.
 
 theme = "light"            # dark, light, contrast
 low_bandwidth = true       # fewer repaints over a slow line
@@ -12,21 +12,20 @@ glyphs = "blocks"          # braille, blocks, ascii
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from textual.keys import Keys, _character_to_key
 
-from core.errors import UnbakeError, os_error
-from core.places import home
+from core import settings
+from core.errors import UnbakeError
+from core.settings import path
 from tui import actions
 
 THEMES = ("dark", "light", "contrast")
 GLYPHS = ("braille", "blocks", "ascii")
-KEYS = ("theme", "low_bandwidth", "glyphs", "keys")
+KEYS = ("theme", "low_bandwidth", "glyphs", "keys", "models")
 MODIFIERS = frozenset(("ctrl", "shift", "alt"))
 RESERVED = ("ctrl+c", "ctrl+q")
 """They say how to leave, and leave, whatever screen there is."""
@@ -50,25 +49,12 @@ class Config:
     problems: tuple[str, ...] = ()
 
 
-def path() -> Path:
-    """Where the settings lie."""
-    return home() / "config.toml"
-
-
 def load() -> Config:
     """The settings; what is wrong with them is among their problems, and the rest holds."""
     try:
-        text = path().read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return Config()
-    except OSError as error:
-        return Config(problems=(os_error(error, path()).line(),))
-    except UnicodeDecodeError:
-        return Config(problems=(UnbakeError("not a text file", where=path()).line(),))
-    try:
-        return parse(tomllib.loads(text))
-    except (ValueError, RecursionError) as error:
-        return Config(problems=(UnbakeError(f"not valid TOML: {str(error).lower()}", where=path()).line(),))
+        return parse(settings.tables())
+    except UnbakeError as error:
+        return Config(problems=(error.line(),))
 
 
 def parse(tables: dict[str, Any]) -> Config:
@@ -92,6 +78,10 @@ def parse(tables: dict[str, Any]) -> Config:
         refuse("keys", "must be a table of action = key")
         given = {}
     keys = _without_clashes(_keys(given, refuse), refuse)
+    try:
+        settings.mirrors(tables)
+    except UnbakeError as error:
+        problems.append(error.line())
     return Config(theme, low_bandwidth, glyphs, keys, tuple(problems))
 
 
