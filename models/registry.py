@@ -29,8 +29,15 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+NOT_STATED = "not stated"
+
+
 class Score(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A published quality figure: `values` maps stem names (or "mean") to `metric` in dB on `test_set`."""
+    """A published quality figure: `values` maps stem names, "residual" or "mean" to `metric` on `test_set`.
+
+    Metrics that begin with SDR are in dB; more is better in all of them. Figures are only comparable on one test set by
+    one metric, and not at all where the test set is `NOT_STATED`.
+    """
 
     metric: str
     test_set: str
@@ -38,9 +45,24 @@ class Score(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     values: dict[str, float]
 
 
+Job = Literal["karaoke", "drumkit", "dereverb", "denoise", "decrowd", "film"]
+JOBS: dict[Job, str] = {
+    "karaoke": "the lead voice apart from backing voices",
+    "drumkit": "the parts of a drum stem",
+    "dereverb": "a voice or a mix without its reverberation",
+    "denoise": "a recording without hiss and background noise",
+    "decrowd": "a live recording without its audience",
+    "film": "speech, music and effects of film sound",
+}
+"""What models are for beside the stems that they are named after."""
+NONE_STATED = "none stated"
+"""The licence of weights whose author said nothing of one."""
+
+
 class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a model is, and what the separation engine has to know of it.
 
+    `jobs` are what it serves beside giving its stems.
     `stems` is the order of the network's outputs, `sample_rate` in Hz, `chunk` the frames of one network call (at that
     rate), `overlap` how many passes over the audio serve it best, `normalise` what the network wants to hear ("track":
     the mean of the whole track's mono sum taken off and its deviation made one, undone in the stems), `about` one or
@@ -56,6 +78,7 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     about: str
     licence: str
     source: str
+    jobs: tuple[Job, ...] = ()
     overlap: Annotated[float, Meta(ge=1.25, le=16.0)] = 2.0
     normalise: Literal["none", "track"] = "none"
     weights: tuple[Weights, ...] = ()

@@ -13,6 +13,7 @@ import re
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NoReturn
+from urllib.parse import unquote
 
 import msgspec
 from msgspec import Meta
@@ -36,7 +37,8 @@ class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One file of weights, pinned by size and hash.
 
     `url` is where it comes from: `https://...`, `package:NAME/path` for a file that an installed Python package
-    carries, or `file:/path`. `sha256` is in lower-case hex, `bytes` the exact size, `format` one of `FORMATS`.
+    carries, or `file:path`, which may begin at UNBAKE_HOME. `sha256` is in lower-case hex, `bytes` the exact size,
+    `format` one of `FORMATS`.
     """
 
     url: Annotated[str, Meta(pattern=r"^(https://|package:|file:).")]
@@ -53,7 +55,7 @@ def locate(url: str, sha256: str) -> Path:
     """The path that belongs to a card's `url`: in an installed package, a given file, or fetched below UNBAKE_HOME."""
     kind, _, rest = url.partition(":")
     if kind == "file":
-        return Path(rest).expanduser()
+        return places.home() / Path(rest).expanduser()
     if kind == "package":
         package, _, inside = rest.partition("/")
         # find_spec of a top-level name looks the package up without running it
@@ -65,8 +67,16 @@ def locate(url: str, sha256: str) -> Path:
                 remedy=f"install {package} into unbake's environment",
             )
         return Path(next(iter(spec.submodule_search_locations))) / inside
-    # the hash in the name: two cards may pin different files that their sites call the same
-    return places.home() / "weights" / f"{sha256[:16]}-{url.rsplit('/', 1)[-1]}"
+    return places.home() / own_place(url, sha256)
+
+
+def own_place(name: str, sha256: str) -> Path:
+    """Where a file of weights lies below UNBAKE_HOME; `name` is a file's or an address.
+
+    The hash is in it: two cards may pin different files that their sites call the same.
+    """
+    last = unquote(name.partition("?")[0].partition("#")[0]).rstrip("/").rpartition("/")[2]
+    return Path("weights") / f"{sha256[:16]}-{re.sub(r'[^A-Za-z0-9._+-]', '_', last)[-80:]}"
 
 
 def verified(weights: Weights, *, remedy: str | None = None) -> Path:
