@@ -14,9 +14,9 @@ import msgspec
 from core.audio.hashes import sha256_file
 from core.measure.loudness import Loudness
 from core.recombine.render import OversPolicy, Rendered
+from core.separation import stems
 from core.session import files, words
 from core.session.document import Session
-from models import registry
 
 SCHEMA = 1
 
@@ -202,11 +202,11 @@ def as_markdown(report: Report) -> str:
 
 
 def _caution(session: Session) -> str | None:
-    """What the card of the model says of the stems that were used, if any were and it is still known."""
+    """What is to be known of the stems that were used, if any were and their model is still known."""
     if not session.changed or session.separation.stems_from is not None:
         return None
-    card = registry.cards().get(session.separation.model)
-    return (card.caution or None) if card else None
+    choice = stems.choices().get(session.separation.model)
+    return (choice.caution or None) if choice else None
 
 
 def _figures(loudness: Loudness) -> LoudnessFigures:

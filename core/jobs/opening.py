@@ -12,13 +12,12 @@ from core.audio.probe import probe
 from core.errors import UnbakeError
 from core.events import Operation
 from core.jobs import sessions
-from core.separation.separate import SeparationRequest, recipe_of, registered
+from core.separation.stems import recipe_of
 from core.separation.store import StemSet, Store, Unusable
 from core.session import files
-from core.session.document import Separation, Session
+from core.session.document import Session
 from core.session.editor import Editor
 from core.session.lock import SessionLock
-from models import registry
 
 
 class Located(msgspec.Struct, frozen=True):
@@ -88,8 +87,7 @@ def stems_at_hand(session: Session) -> StemSet | None:
     separation = session.separation
     if separation.stems_from is not None:
         return None
-    request = SeparationRequest(separation.model, separation.stems, separation.overlap)
-    recipe = recipe_of(session.source.sha256, request, registered(separation.model))
+    recipe = recipe_of(session.source.sha256, sessions.request_of(separation))
     try:
         return Store().find(recipe)
     except Unusable:
@@ -98,6 +96,5 @@ def stems_at_hand(session: Session) -> StemSet | None:
 
 def fresh(source: Path, model: str = "starter") -> Operation[Session]:
     """A session without an edit on a master. Reads the whole file once, for its hash."""
-    card = registry.find(model)
-    separation = Separation(model=model, stems=card.stems, overlap=card.overlap)
+    separation = sessions.separation_by(model)
     return Session(source=(yield from sessions.describing_source(source)), separation=separation)

@@ -13,16 +13,34 @@ from core.audio.probe import probe
 from core.errors import UnbakeError
 from core.events import Note, Operation, finish
 from core.measure.align import estimate
+from core.separation import stems as stem_sets
 from core.separation.external import import_stems
-from core.separation.separate import SeparationRequest, separate
+from core.separation.separate import SeparationRequest
 from core.separation.store import StemSet
 from core.session import files, history
 from core.session.document import RESIDUAL, Separation, Session, Source
 from core.session.toml import Origin
-from models import registry
 
 EXTERNAL = "external"
 """The model of a session whose stems another tool made."""
+
+
+def separation_by(model: str) -> Separation:
+    """How a session is separated by a model or an ensemble of that name. Raises UnbakeError when there is none."""
+    choice = stem_sets.choice(model)
+    return Separation(model=choice.name, stems=choice.stems, overlap=choice.overlap)
+
+
+def request_of(separation: Separation, device: str = "auto") -> SeparationRequest:
+    """What a session asks of the separation."""
+    return SeparationRequest(
+        model=separation.model,
+        stems=separation.stems,
+        overlap=separation.overlap,
+        device=device,
+        precision=separation.precision,
+        compiled=separation.compiled,
+    )
 
 
 def describe_source(path: Path) -> Source:
@@ -54,9 +72,7 @@ def new_session(
     if stems_from is None:
         if align:
             raise UnbakeError("--align is about the stems of another tool", remedy="give --stems-from DIR too")
-        card = registry.find(model)
-        separation = Separation(model=model, stems=card.stems, overlap=card.overlap)
-        return Session(source=describe_source(source), separation=separation), None
+        return Session(source=describe_source(source), separation=separation_by(model)), None
     found = describe_source(source)
     stems = yield from _import(found, stems_from, align=align)
     separation = Separation(
@@ -151,9 +167,7 @@ def set_values(path: Path, assignments: list[str]) -> Session:
             raise UnbakeError("no such file or folder", where=path, remedy="unbake session new FILE makes one")
         after = files.set_values(before, assignments, check=False)
         if after.separation.model != before.separation.model and after.separation.stems == before.separation.stems:
-            card = registry.find(after.separation.model)
-            fresh = Separation(model=card.name, stems=card.stems, overlap=card.overlap)
-            after = msgspec.structs.replace(after, separation=fresh)
+            after = msgspec.structs.replace(after, separation=separation_by(after.separation.model))
         files.check_strips(after, Origin(" ".join(assignments)))
         return after
 
@@ -188,8 +202,10 @@ def make_stems(
     elif separation.stems_from is not None:
         stems = yield from _import(session.source, Path(separation.stems_from), align=separation.align)
     else:
-        request = SeparationRequest(separation.model, separation.stems, separation.overlap, device)
-        stems = yield from separate(Path(session.source.path), request, source_sha256=session.source.sha256)
+        operation = stem_sets.separate(
+            Path(session.source.path), request_of(separation, device), source_sha256=session.source.sha256
+        )
+        stems = yield from operation
     for name, pinned in separation.hashes.items():
         if stems.hashes.get(name) not in (None, pinned):
             yield Note(

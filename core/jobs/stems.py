@@ -12,7 +12,8 @@ from core.atomic import PendingFile, check_output, check_room, write_error
 from core.errors import UnbakeError, os_error
 from core.events import Operation, Progress
 from core.jobs.sessions import make_stems
-from core.separation.separate import SeparationRequest, separate
+from core.separation.separate import SeparationRequest
+from core.separation.stems import separate
 from core.separation.store import StemSet
 from core.session.document import RESIDUAL, Session
 
@@ -35,22 +36,20 @@ class Separated(msgspec.Struct, frozen=True):
 def separate_to(
     source: Path,
     folder: Path,
+    request: SeparationRequest,
     *,
-    model: str = "starter",
-    stems: tuple[str, ...] = (),
-    overlap: float | None = None,
-    device: str = "auto",
     force: bool = False,
 ) -> Operation[Separated]:
-    """Separates `source` and writes NAME.wav for each stem and residual.wav into `folder`, which is made if missing.
+    """Separates `source` as asked, and writes NAME.wav for each stem and residual.wav into `folder`.
 
-    Raises UnbakeError for an unreadable source, a folder that can't be made, or files that are there without `force`.
+    The folder is made if it is missing. Raises UnbakeError for an unreadable source, a folder that can't be made, or
+    files that are there without `force`.
     """
     started = time.monotonic()
     _check_folder(folder)
-    for name in (*stems, RESIDUAL):
+    for name in (*request.stems, RESIDUAL):
         _check(folder / f"{name}.wav", source, force)
-    found = yield from separate(source, SeparationRequest(model, stems, overlap, device))
+    found = yield from separate(source, request)
     return (yield from _deliver(found, source, folder, started, force=force))
 
 

@@ -14,7 +14,7 @@ import re
 import shutil
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import numpy as np
@@ -29,7 +29,7 @@ from core.errors import UnbakeError, os_error
 from core.events import Note, Operation, Progress
 from core.separation import device as devices
 from core.separation import engine as engines
-from core.separation import order
+from core.separation import learnt, order
 from core.separation.assemble import RESIDUAL, assemble, file_tracks, work_tracks
 from core.separation.device import Precision
 from core.separation.engine import Scale
@@ -38,6 +38,7 @@ from core.separation.lock import Lock
 from core.separation.plan import ChunkPlan, hop_of
 from core.separation.rates import Converter, converted_length
 from core.separation.store import ABOUT, About, Recipe, StemSet, Store, Unusable, new_entry
+from core.separation.variant import Variant
 from core.separation.work import State, Work, folder_bytes, read_extended
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
     from core.separation.layout import Group
 
 WAIT_SECONDS = 0.5
+LEAST_SECONDS = 10.0
+"""What runs shorter says nothing about a network's speed."""
 SPAN_HOPS = 8
 """How many hops the first span is long when a run begins somewhere in the file."""
 LEAST_VARIANCE = 1e-16
@@ -64,17 +67,20 @@ class SeparationRequest(msgspec.Struct, frozen=True):
     """What an engineer asks for.
 
     `stems` empty means all stems of the model; `overlap` is passes over the audio (1.25 to 16; None for what the
-    model's card says), `device` one of auto, cpu, cuda, cuda:N. `compiled` has torch compile the network first.
+    model's card says), `device` one of auto, cpu, cuda, cuda:N. `precision` "auto" is the
+    fastest that was verified for the model on this machine. `compiled` has torch compile the network first.
     `from_seconds` is where to begin: the stems are the same, but what lies there is separated first, then outward.
+    `variant` is for ensembles, whose models hear the mix in more than one way.
     """
 
     model: str = "starter"
     stems: tuple[str, ...] = ()
     overlap: float | None = None
     device: str = "auto"
-    precision: Precision = "fp32"
+    precision: Precision | Literal["auto"] = "fp32"
     compiled: bool = False
     from_seconds: float = 0.0
+    variant: Variant = Variant()
 
 
 class Network(msgspec.Struct, frozen=True):
@@ -136,8 +142,9 @@ def recipe_of(source_sha256: str, request: SeparationRequest, network: Network) 
         network_version=network.version,
         stems=tuple(stem for stem in network.stems if stem in request.stems or not request.stems),
         overlap=overlap,
-        precision=request.precision,
+        precision=learnt.settle(request.precision, request.device, [network.version]),
         compiled=request.compiled,
+        variant=request.variant.name,
     )
 
 
@@ -230,7 +237,7 @@ def run(
     """Makes the stems of a recipe, from the start or from where an earlier run stopped. The caller holds the lock."""
     groups = groups_of(info.speakers)
     device = devices.resolve_device(request.device)
-    devices.check_precision(request.precision, device)
+    devices.check_precision(recipe.precision, device)
     computed_by = devices.describe_device(device)
     work = Work(store.partial_folder(recipe.key()), groups, recipe.stems)
     try:
@@ -245,7 +252,7 @@ def run(
             check_source()
             work.save(State(frames=length, scales=scales, computed_by=computed_by))
         first = min(work.state.frames - 1, int(request.from_seconds * network.sample_rate))
-        yield from run_network(recipe, network, device, info, work, first)
+        yield from run_network(recipe, network, device, info, work, first, request.variant)
         check_source()
         tracks = functools.partial(work_tracks, work, network.sample_rate, info)
         result = yield from put(recipe, info, tracks, store, check_source, device=device, computed_by=computed_by)
@@ -358,11 +365,11 @@ def refuse_unusable(block: NDArray[np.floating], first_frame: int, info: AudioIn
 
 
 def run_network(
-    recipe: Recipe, network: Network, device: str, info: AudioInfo, work: Work, first_frame: int
+    recipe: Recipe, network: Network, device: str, info: AudioInfo, work: Work, first_frame: int, variant: Variant
 ) -> Operation[None]:
     """Fills the work files of every channel group with the network's stems, from `first_frame` outward."""
     length = work.state.frames
-    plan = ChunkPlan(length, network.chunk, hop_of(network.chunk, recipe.overlap))
+    plan = ChunkPlan(length + variant.shift, network.chunk, hop_of(network.chunk, recipe.overlap))
     stage, total, done = f"separating {'/'.join(recipe.stems)}", length * len(work.groups), work.state.done_frames()
     if done == total:
         return
@@ -378,41 +385,60 @@ def run_network(
         precision=recipe.precision,
         compiled=recipe.compiled,
     )
+    began, before, hardware = time.monotonic(), done, work.state.computed_by
     try:
-        if work.state.batch:
-            engine.batch = work.state.batch
-        else:
+        engine.batch = work.state.batch or known_batch(network, hardware, recipe.precision, plan)
+        if not engine.batch:
             engine.fit(plan)
         spans = list(order.outward(length, first_frame, plan.hop * SPAN_HOPS))
         for span in spans:
             for name in work.groups:
-                for finished in run_span(engine, plan, work, name, span):
+                for finished in run_span(engine, plan, work, name, span, variant):
                     if isinstance(finished, Note):
                         yield finished
                     else:
                         done += finished
                         yield Progress(stage, done, total, info.seconds)
     finally:
+        batch = engine.batch
         engine.close()
+    passes = (done - before) / network.sample_rate * recipe.overlap
+    took = time.monotonic() - began
+    finding = learnt.Finding(
+        realtime_factor=passes / took if took > LEAST_SECONDS else None,
+        batch=batch if device != "cpu" and batch < plan.count else None,
+    )
+    learnt.remember(network.version, hardware, recipe.precision, finding)
+
+
+def known_batch(network: Network, hardware: str, precision: Precision, plan: ChunkPlan) -> int:
+    """The batch that a device was found to have room for, no larger than the plan needs; 0 where none is known."""
+    batch = learnt.known(network.version, hardware).get(precision, learnt.Finding()).batch or 0
+    while batch >= 2 * plan.count:
+        batch //= 2
+    return batch
 
 
 def run_span(
-    engine: engines.Engine, plan: ChunkPlan, work: Work, name: str, span: order.Span
+    engine: engines.Engine, plan: ChunkPlan, work: Work, name: str, span: order.Span, variant: Variant
 ) -> Generator[Note | int, None, None]:
     """Does what is left of a span in one channel group; says how many frames came to those that are done."""
     left = list(order.left_of(span, work.state.done.get(name, ())))
     if not left:
         return
     channels, scale = len(work.groups[name].channels), work.state.scales.get(name, Scale())
+    if variant.inverted:
+        scale = scale._replace(mean=-scale.mean)
     with work.writing(name) as files, work.input_file(name).open("rb") as heard:
-        read = functools.partial(read_extended, heard, channels, plan.length)
+        read = variant.heard(functools.partial(read_extended, heard, channels, work.state.frames))
         for begin, end in left:
-            with contextlib.closing(engine.run(plan, read, begin, end, scale)) as events:
+            run = engine.run(plan, read, begin + variant.shift, end + variant.shift, scale)
+            with contextlib.closing(run) as events:
                 for event in events:
                     if isinstance(event, Note):
                         yield event
                     else:
-                        files.write(event.start, event.audio, event.batch)
+                        files.write(event.start - variant.shift, variant.turned(event.audio), event.batch)
                         yield event.audio.shape[-1]
 
 

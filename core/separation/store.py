@@ -64,6 +64,7 @@ class Recipe(msgspec.Struct, frozen=True):
     store_format: int = FORMAT
     precision: Precision = "fp32"
     compiled: bool = False
+    variant: str = ""
 
     def key(self) -> str:
         """SHA-256 over the canonical JSON of the recipe, its first 16 hexadecimal digits.
@@ -71,7 +72,7 @@ class Recipe(msgspec.Struct, frozen=True):
         What was added to recipes later is left out where it says what was the only way before.
         """
         known = msgspec.to_builtins(self)
-        for name in ("precision", "compiled"):
+        for name in ("precision", "compiled", "variant"):
             if known[name] == getattr(PLAIN, name):
                 del known[name]
         return hashlib.sha256(msgspec.json.encode(known, order="sorted")).hexdigest()[:KEY_DIGITS]

@@ -70,14 +70,19 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Separation(Checked, frozen=True):
-    """Which network made the stems, how, and the SHA-256 of each stem file once there are any.
+    """Which network or ensemble made the stems, how, and the SHA-256 of each stem file once there are any.
 
-    `stems_from` is the folder of stems made by another tool; `model` is then "external".
+    `compiled` networks went through torch's compiler; like `precision` that decides the last bits. `stems_from` is the
+    folder of stems made by another tool; `model` is then "external".
     """
 
     model: str = "starter"
     stems: tuple[str, ...] = ()
     overlap: Annotated[float, Meta(ge=1.25, le=16.0, description="passes over the audio")] = 2.0
+    precision: Annotated[
+        Literal["fp32", "tf32", "bf16", "fp16"], Meta(description="how exactly the network reckons")
+    ] = "fp32"
+    compiled: bool = False
     stems_from: str | None = None
     align: bool = False
     hashes: dict[str, str] = msgspec.field(default_factory=dict)

@@ -10,7 +10,7 @@ import math
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 import tomli_w
@@ -208,6 +208,19 @@ def _owner(kind: Any, table: Any, steps: Steps) -> type[msgspec.Struct] | None:
     """The struct at `steps` inside `kind`, as far as that can be told."""
     if isinstance(table, dict) and table.get("type") in kinds():
         return kinds()[table["type"]]
-    if not steps and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        return kind
+    for step in steps:
+        kind = _inner(kind, step)
+    return kind if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else None
+
+
+def _inner(kind: Any, step: str | int) -> Any:
+    """The type at one step inside another, None where that can't be told."""
+    while get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    if isinstance(step, int):
+        parts = [part for part in get_args(kind) if part is not Ellipsis]
+        return parts[0] if parts else None
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        names = dict(zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True))
+        return get_type_hints(kind).get(names.get(step, step))
     return None

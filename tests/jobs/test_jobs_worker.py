@@ -30,6 +30,7 @@ from core.jobs.worker import pump
 from core.measure.inspect import inspect_file
 from core.measure.null import null_test
 from core.recombine.check import check_session
+from core.separation.separate import SeparationRequest
 from core.session import files, history
 from core.session.document import RESIDUAL
 
@@ -538,7 +539,7 @@ def test_a_separation_goes_on_where_it_was_safe(
     assert {name: sha256(path) for name, path in done.result.paths.items()} == done.result.session.separation.hashes
 
     exported = own_desk.result(messages.ExportStems(session, str(tmp_path / "app"), "cpu"))
-    direct = finish(separate_to(source, tmp_path / "shell", model="spleeter-2stems", device="cpu"))
+    direct = finish(separate_to(source, tmp_path / "shell", SeparationRequest("spleeter-2stems", device="cpu")))
     assert exported.reused
     assert (exported.model, list(exported.stems)) == (direct.model, list(direct.stems))
     assert [sha256(path) for path in exported.stems.values()] == [sha256(path) for path in direct.stems.values()]

@@ -92,6 +92,7 @@ def test_everything_that_decides_the_samples_is_in_the_key():
             "store_format": 2,
             "precision": "bf16",
             "compiled": True,
+            "variant": "swapped",
         }.items()
     ]
     assert {field.name for field in msgspec.structs.fields(Recipe)} == {

@@ -153,6 +153,18 @@ def _share(text: str) -> float:
     return value
 
 
+def _seconds(text: str) -> float:
+    """A time as seconds or minutes:seconds."""
+    try:
+        minutes, _, seconds = text.rpartition(":")
+        value = 60.0 * int(minutes or "0") + float(seconds)
+    except ValueError:
+        value = math.nan
+    if not 0.0 <= value < math.inf or text.startswith("-"):
+        raise UnbakeError("must be a time, such as 95.5 or 1:35.5", where=text)
+    return value
+
+
 def _delivery(parser: Parser, default: str) -> None:
     parser.add_argument("-o", "--output", type=_path, metavar="OUT", help=f"default: {default}")
     parser.add_argument(
@@ -208,6 +220,21 @@ def _separate(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--model", default="starter", metavar="M", help="see: unbake models list (default: starter)")
     parser.add_argument("--stems", metavar="A,B", help="only these stems; the rest is the residual")
     parser.add_argument("--overlap", type=float, metavar="X", help="passes over the audio (default: the model's own)")
+    parser.add_argument(
+        "--from",
+        dest="from_seconds",
+        type=_seconds,
+        default=0.0,
+        metavar="T",
+        help="separate what lies there first, then outward: seconds, or minutes:seconds",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "tf32", "bf16", "fp16"),
+        default="auto",
+        help="how exactly the network reckons (default: auto, the fastest that models check found as good as fp32)",
+    )
+    parser.add_argument("--compile", action="store_true", help="have torch compile the network first")
     parser.add_argument("--force", action="store_true", help="replace stems that are in DIR already")
     _device(parser)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from core.jobs.stems import separate_to
+from core.separation.separate import SeparationRequest
 from tui.cli.terminal import drive, emit, level, table
 
 
@@ -15,10 +16,15 @@ def run(options: Namespace) -> int:
         separate_to(
             options.file,
             options.output,
-            model=options.model,
-            stems=stems,
-            overlap=options.overlap,
-            device=options.device,
+            SeparationRequest(
+                model=options.model,
+                stems=stems,
+                overlap=options.overlap,
+                device=options.device,
+                precision=options.precision,
+                compiled=options.compile,
+                from_seconds=options.from_seconds,
+            ),
             force=options.force,
         ),
         options,

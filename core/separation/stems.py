@@ -1,0 +1,98 @@
+"""What a session may name as its model, and stems by it: one network, or an ensemble of several."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from core.errors import UnbakeError
+from core.separation import ensembles, together
+from core.separation import separate as separation
+from models import registry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from core.events import Operation
+    from core.separation.ensembles import Ensemble
+    from core.separation.separate import SeparationRequest
+    from core.separation.store import Recipe, StemSet
+    from models.registry import Card
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """A model or an ensemble, as far as a person chooses by it.
+
+    `overlap` is the passes that serve it best, `licence` every licence that its weights have, `made_of` the models of
+    an ensemble (empty for a model). `installed` is whether all weights are here. `caution` is what whoever uses its
+    stems must know.
+    """
+
+    name: str
+    stems: tuple[str, ...]
+    overlap: float
+    about: str
+    licence: str
+    installed: bool
+    made_of: tuple[str, ...] = ()
+    caution: str = ""
+
+
+def choices() -> dict[str, Choice]:
+    """Every model and ensemble by name, models first."""
+    found = {name: of_card(card) for name, card in registry.cards().items()}
+    return found | {name: of_ensemble(each) for name, each in ensembles.all_ensembles()[0].items()}
+
+
+def choice(name: str) -> Choice:
+    """The model or ensemble of that name. Raises UnbakeError with near matches when there is none."""
+    ensemble = ensembles.find(name)
+    if ensemble is not None:
+        return of_ensemble(ensemble)
+    near = difflib.get_close_matches(name, ensembles.all_ensembles()[0], n=1, cutoff=0.8)
+    if near and name not in registry.cards():
+        raise UnbakeError(f'no model is called "{name}"; did you mean {near[0]}?', remedy="see: unbake models list")
+    return of_card(registry.find(name))
+
+
+def of_card(card: Card) -> Choice:
+    """A model as a choice."""
+    here = registry.is_installed(card)
+    return Choice(card.name, card.stems, card.overlap, card.about, card.licence, here, caution=card.caution)
+
+
+def of_ensemble(ensemble: Ensemble) -> Choice:
+    """An ensemble as a choice; one that takes a model there is no card of is not installed."""
+    cards = registry.cards()
+    known = [cards[name] for name in ensemble.models if name in cards]
+    return Choice(
+        name=ensemble.name,
+        stems=ensemble.stems,
+        overlap=ensemble.overlap,
+        about=ensemble.about,
+        licence="; ".join(dict.fromkeys(card.licence for card in known)),
+        installed=len(known) == len(ensemble.models) and all(registry.is_installed(card) for card in known),
+        made_of=ensemble.models,
+        caution="; ".join(dict.fromkeys(card.caution for card in known if card.caution)),
+    )
+
+
+def recipe_of(source_sha256: str, request: SeparationRequest) -> Recipe:
+    """What decides the samples of a request. Raises UnbakeError for an unknown model or stem."""
+    ensemble = ensembles.find(request.model)
+    if ensemble is not None:
+        return together.recipe_of(source_sha256, request, ensemble)
+    return separation.recipe_of(source_sha256, request, separation.registered(request.model))
+
+
+def separate(source: Path, request: SeparationRequest, *, source_sha256: str | None = None) -> Operation[StemSet]:
+    """The stems of a file by a model or an ensemble, out of the store or made now.
+
+    As `core.separation.separate.separate` and `core.separation.together.separate_together`, which say more.
+    """
+    ensemble = ensembles.find(request.model)
+    if ensemble is not None:
+        return (yield from together.separate_together(source, request, ensemble, source_sha256=source_sha256))
+    return (yield from separation.separate(source, request, source_sha256=source_sha256))
