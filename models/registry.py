@@ -100,6 +100,8 @@ class Architecture(msgspec.Struct, frozen=True):
 
 
 ARCHITECTURES = {
+    "hdemucs": Architecture("models.demucs", version=1),
+    "htdemucs": Architecture("models.demucs", version=1),
     "spleeter": Architecture("models.spleeter", version=1),
     "starter": Architecture("models.starter", version=3),
 }

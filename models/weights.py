@@ -234,7 +234,9 @@ def load_torch(path: Path, stand_ins: Sequence[tuple[Callable[..., object], str]
         forbidden = re.search(r"GLOBAL ([\w.]+)|(?:function|class|type) ([\w.]+) (?:is|was) not", str(error))
         if isinstance(error, pickle.UnpicklingError) and forbidden:
             raise would_run_code(forbidden[1] or forbidden[2], path) from error
-        raise unreadable(str(error).partition("\n")[0], path) from error
+        # torch's own reason stands between two paragraphs of advice
+        reason = str(error).rpartition("WeightsUnpickler error:")[2].strip()
+        raise unreadable(reason.partition("\n")[0], path) from error
 
 
 def _state(found: object, path: Path) -> Tensors:

@@ -75,7 +75,7 @@ def test_built_in_cards_pin_weights_and_say_what_they_are():
     for card in registry.cards().values():
         assert card.licence
         assert card.about.endswith(".")
-        assert all(item.path().is_file() for item in card.weights)
+        assert all(item.path().is_file() for item in card.weights if item.url.startswith("package:"))
     assert registry.find("starter").stems == ("vocals", "drums", "bass", "other")
     assert "starting point" in registry.find("starter").about
     assert "filters, not from a trained network" in registry.find("starter").caution
@@ -85,7 +85,7 @@ def test_built_in_cards_pin_weights_and_say_what_they_are():
 def test_unknown_model_suggests_near_names(home):
     with pytest.raises(UnbakeError, match='no model is called "spleeter-2stem"; did you mean spleeter-2stems'):
         registry.find("spleeter-2stem")
-    with pytest.raises(UnbakeError, match="known: spleeter-2stems, starter"):
+    with pytest.raises(UnbakeError, match=r"known: .*spleeter-2stems, starter"):
         registry.find("qqqq")
 
 
