@@ -31,7 +31,7 @@ def separation_by(model: str) -> Separation:
     return Separation(model=choice.name, stems=choice.stems, overlap=choice.overlap)
 
 
-def request_of(separation: Separation, device: str = "auto") -> SeparationRequest:
+def request_of(separation: Separation, device: str = "auto", from_seconds: float = 0.0) -> SeparationRequest:
     """What a session asks of the separation."""
     return SeparationRequest(
         model=separation.model,
@@ -40,6 +40,7 @@ def request_of(separation: Separation, device: str = "auto") -> SeparationReques
         device=device,
         precision=separation.precision,
         compiled=separation.compiled,
+        from_seconds=from_seconds,
     )
 
 
@@ -189,11 +190,12 @@ def stems_for(
 
 
 def make_stems(
-    session: Session, *, device: str = "auto", taken_in: StemSet | None = None
+    session: Session, *, device: str = "auto", taken_in: StemSet | None = None, from_seconds: float = 0.0
 ) -> Operation[tuple[Session, StemSet]]:
     """The stems of a session, from the store or made now, and the session with their hashes pinned.
 
-    `taken_in` are stems that were taken into the store for this session a moment ago. The caller vouches for the source
+    `taken_in` are stems that were taken into the store for this session a moment ago; what lies at `from_seconds` is
+    separated first. The caller vouches for the source
     (`check_source`). Stems that differ from the pinned ones are announced in a Note, never silently used.
     """
     separation = session.separation
@@ -202,10 +204,8 @@ def make_stems(
     elif separation.stems_from is not None:
         stems = yield from _import(session.source, Path(separation.stems_from), align=separation.align)
     else:
-        operation = stem_sets.separate(
-            Path(session.source.path), request_of(separation, device), source_sha256=session.source.sha256
-        )
-        stems = yield from operation
+        request = request_of(separation, device, from_seconds)
+        stems = yield from stem_sets.separate(Path(session.source.path), request, source_sha256=session.source.sha256)
     for name, pinned in separation.hashes.items():
         if stems.hashes.get(name) not in (None, pinned):
             yield Note(

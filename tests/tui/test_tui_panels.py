@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import soundfile
 
+from core.errors import UnbakeError
+from core.jobs import messages
 from core.session import files, presets
 from tui.panels.doctor import DoctorPanel
 from tui.panels.help import HelpPanel
@@ -278,10 +281,31 @@ async def test_stems_are_made_from_the_form(workstation, song: Path) -> None:
         assert desk.bench.session.separation.hashes.keys() == set(desk.bench.stems)
 
 
+async def test_how_exactly_and_where_first_is_chosen(workstation, song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[messages.Request] = []
+    async with workstation(song, size=(110, 30)) as driver:
+        desk = await driver.opened()
+
+        async def listening(request: messages.Request, *words: Any, **named: Any) -> Any:
+            asked.append(request)
+            raise UnbakeError("heard enough")
+
+        monkeypatch.setattr(desk.jobs, "run", listening)
+        await driver.press("end", "S", "down", "down", "right", "down", "right", "enter")
+        assert "tf32 is a number format of GPUs" in driver.text()
+        await driver.press("right", "enter")
+        await driver.until(lambda: asked, "the request")
+        (request,) = asked
+        assert isinstance(request, messages.MakeStems)
+        assert (request.session.separation.precision, request.device) == ("bf16", "cpu")
+        assert request.from_seconds == pytest.approx(desk.bench.timeline.playhead / 44100)
+        assert request.from_seconds > 1.0
+
+
 async def test_stems_of_another_tool_are_taken_in(workstation, song: Path) -> None:
     async with workstation(song, size=(110, 30)) as driver:
         desk = await driver.opened()
-        await driver.press("S", "down", "down", "down", "equals_sign", *str(song.parent / "stems"), "enter", "enter")
+        await driver.press("S", *["down"] * 4, "equals_sign", *str(song.parent / "stems"), "enter", "enter")
         await driver.until(lambda: desk.bench.stems, "the stems", 60.0)
         assert desk.bench.session.separation.model == "external"
         assert desk.bench.names[:4] == ("vocals", "drums", "bass", "other")

@@ -37,7 +37,8 @@ class Proving(Painting, Filing):
     async def make_stems(self, session: Session, device: str) -> None:
         """Gets the stems of a session and shows them; their hashes are pinned in the document."""
         bench = self.bench
-        request = messages.MakeStems(session=session, device=device)
+        here = bench.timeline.playhead / session.source.sample_rate
+        request = messages.MakeStems(session=session, device=device, from_seconds=here)
         made = await self.jobs.run(request, f"stems of {session.separation.model}")
         if self.bench is not bench:
             self.say(f"the stems of {Path(session.source.path).name} are made")

@@ -1,14 +1,15 @@
-"""How to make the stems: which model, how many passes, on which device; or stems that another tool made."""
+"""How to make stems: by which model, in how many passes, where, how exactly; or whose of another tool to take in."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from core.errors import UnbakeError
 from core.jobs.sessions import EXTERNAL
+from core.separation import stems
+from core.separation.device import PRECISIONS, Precision, check_precision
 from core.session.document import Separation, Session
-from models import registry
 from tui import actions
 from tui.panels.form import Field, Form
 from tui.paths import short
@@ -25,7 +26,7 @@ class Wanted(NamedTuple):
 
 
 class SeparateForm(Form[Wanted]):
-    """Model, passes, device, or a folder."""
+    """Model, passes, device, precision, or a folder."""
 
     title_text = "separate"
     go_title = "separate"
@@ -33,16 +34,16 @@ class SeparateForm(Form[Wanted]):
     def __init__(self, session: Session, read_only: bool) -> None:
         super().__init__()
         self._session = session
-        cards, _ = registry.all_cards()
-        self._cards = {name: card for name, card in cards.items() if registry.is_installed(card)}
+        self._models = {name: choice for name, choice in stems.choices().items() if choice.installed}
         now = session.separation
-        model = now.model if now.model in self._cards else next(iter(self._cards), "")
-        choices = (now.model,) if read_only else tuple(self._cards)
+        model = now.model if now.model in self._models else next(iter(self._models), "")
+        choices = (now.model,) if read_only else tuple(self._models)
         stems_from = "" if now.stems_from is None else short(now.stems_from)
         self.fields = [
             Field("model", "model", model, choices),
             Field("overlap", "passes", f"{now.overlap:g}", OVERLAPS, check=_overlap),
             Field("device", "device", "auto", DEVICES),
+            Field("precision", "precision", now.precision, PRECISIONS),
             Field("stems_from", "stems from", stems_from, about="instead: a folder of NAME.wav"),
             Field(
                 "align", "align them", "yes" if now.align else "no", ("no", "yes"), about="take out an offset they have"
@@ -53,7 +54,7 @@ class SeparateForm(Form[Wanted]):
     def changed(self, name: str) -> None:
         """Another model brings its own passes."""
         if name == "model":
-            self.field("overlap").value = f"{self._cards[self.field('model').value].overlap:g}"
+            self.field("overlap").value = f"{self._models[self.field('model').value].overlap:g}"
         self._describe()
 
     def go(self, values: dict[str, str]) -> Wanted:
@@ -63,14 +64,17 @@ class SeparateForm(Form[Wanted]):
             if not folder.is_dir():
                 raise UnbakeError("no such folder", where=folder)
             return Wanted(self._external(str(folder.absolute()), values["align"] == "yes"), values["device"])
-        card = self._cards.get(values["model"])
-        if card is None:
+        model = self._models.get(values["model"])
+        if model is None:
             raise UnbakeError("no model is installed", remedy=f"{actions.key('panel.models')} lists the models")
         overlap = _overlap(values["overlap"])
         now = self._session.separation
-        same = (now.model, now.overlap, now.stems_from) == (card.name, overlap, None)
-        separation = now if same else Separation(model=card.name, stems=card.stems, overlap=overlap)
-        return Wanted(separation, values["device"])
+        precision = cast("Precision", values["precision"])
+        check_precision(precision, values["device"])
+        wanted = (model.name, overlap, precision, None)
+        same = (now.model, now.overlap, now.precision, now.stems_from) == wanted
+        fresh = Separation(model=model.name, stems=model.stems, overlap=overlap, precision=precision)
+        return Wanted(now if same else fresh, values["device"])
 
     def _external(self, folder: str, align: bool) -> Separation:
         now = self._session.separation
@@ -79,8 +83,8 @@ class SeparateForm(Form[Wanted]):
         return Separation(model=EXTERNAL, stems_from=folder, align=align)
 
     def _describe(self) -> None:
-        card = self._cards.get(self.field("model").value)
-        self.field("model").about = "" if card is None else ", ".join(card.stems)
+        model = self._models.get(self.field("model").value)
+        self.field("model").about = "" if model is None else ", ".join(model.stems)
 
 
 def _overlap(text: str) -> float:
