@@ -102,6 +102,7 @@ class Architecture(msgspec.Struct, frozen=True):
 ARCHITECTURES = {
     "hdemucs": Architecture("models.demucs", version=1),
     "htdemucs": Architecture("models.demucs", version=1),
+    "mdxnet": Architecture("models.mdxnet", version=1, takes="paths"),
     "spleeter": Architecture("models.spleeter", version=1),
     "starter": Architecture("models.starter", version=3),
 }

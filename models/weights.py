@@ -274,9 +274,15 @@ def _tensorflow(path: Path) -> Tensors:
     return tensorflow_checkpoint.read(path)
 
 
+def _onnx(path: Path) -> Tensors:
+    """Refuses: the networks that use such files take their paths."""
+    raise unreadable("an ONNX file is a network to be run, not tensors for another", path)
+
+
 FORMATS = {
     "demucs": _demucs,
     "numpy-pickle": _numpy_pickle,
+    "onnx": _onnx,
     "safetensors": _safetensors,
     "tensorflow": _tensorflow,
     "torch": _torch,
