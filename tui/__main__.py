@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        print("unbake: interrupted; asked again, a separation goes on where it was safe", file=sys.stderr)
+        print("unbake: interrupted; asked again, what was under way goes on where it was safe", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # the reader of our output went away: leave quietly, as other tools do

@@ -1,7 +1,8 @@
 """The app's jobs: requests handed to the worker processes, awaited by whoever asked, and told to the jobs line.
 
-Two processes: "device" separates and renders and is the only one that ever imports torch; "analysis" measures and
-proves meanwhile. Their answers arrive on threads, which only post messages; `take` runs in the app's own loop.
+Three processes: "device" separates and renders and is the only one that ever imports torch; "analysis" measures and
+proves meanwhile; "transfer" fetches weights, and is not even started before. Their answers arrive on threads, which
+only post messages; `take` runs in the app's own loop.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from core.jobs.client import Worker
 if TYPE_CHECKING:
     from textual.app import App
 
-Lane = Literal["device", "analysis"]
+Lane = Literal["device", "analysis", "transfer"]
 
 
 class WorkerLike(Protocol):
@@ -45,7 +46,7 @@ class WorkerLike(Protocol):
 
 
 MakeWorker = Callable[[str, Callable[[messages.Answer], None]], WorkerLike]
-LANES: tuple[Lane, ...] = ("device", "analysis")
+LANES: tuple[Lane, ...] = ("device", "analysis", "transfer")
 
 
 class Answered(Message):
@@ -89,6 +90,7 @@ class Job:
     total: int = 0
     first_done: int = 0
     seconds: float | None = None
+    in_bytes: bool = False
     stopping: bool = False
 
     @property
@@ -103,6 +105,14 @@ class Job:
         if not self.total or self.seconds is None or took < 0.2 or self.done <= self.first_done:
             return None
         return (self.done - self.first_done) / self.total * self.seconds / took
+
+    @property
+    def bytes_per_second(self) -> float | None:
+        """The rate of a transfer since the stage began; None when it can't be said."""
+        took = time.monotonic() - self.begun
+        if not self.in_bytes or took < 0.2 or self.done <= self.first_done:
+            return None
+        return (self.done - self.first_done) / took
 
     @property
     def seconds_left(self) -> float | None:
@@ -159,7 +169,7 @@ class Jobs:
             case messages.Progressed(stage=stage, done=done, total=total, seconds=seconds):
                 if stage != job.stage:
                     job.stage, job.begun, job.first_done = stage, time.monotonic(), done
-                job.done, job.total, job.seconds = done, total, seconds
+                job.done, job.total, job.seconds, job.in_bytes = done, total, seconds, answer.in_bytes
             case messages.Noted(text=text):
                 return text
             case messages.Finished(result=result):

@@ -107,6 +107,26 @@ class PruneStore(Struct, frozen=True, tag=True):
     all: bool = False
 
 
+class FetchModel(Struct, frozen=True, tag=True):
+    """Brings the weights of a model from the network, as `unbake models fetch` does. Gives a `Fetched`."""
+
+    name: str
+
+
+class CheckModels(Struct, frozen=True, tag=True):
+    """Tries models out, those that are installed when none is named. Gives a `Checked`."""
+
+    names: tuple[str, ...] = ()
+    device: str = "auto"
+
+
+class RemoveModel(Struct, frozen=True, tag=True):
+    """Removes the weights of a model, and with `card` the user's own card. Gives a `Removed`."""
+
+    name: str
+    card: bool = False
+
+
 class Demo(Struct, frozen=True, tag=True):
     """The main job on a song that is already here, in `folder`. Gives a `Demonstration`."""
 
@@ -127,6 +147,9 @@ Request = (
     | Examine
     | ListStore
     | PruneStore
+    | FetchModel
+    | CheckModels
+    | RemoveModel
     | Demo
 )
 
@@ -155,6 +178,7 @@ class Progressed(Struct, frozen=True, tag=True):
     done: int
     total: int
     seconds: float | None = None
+    in_bytes: bool = False
 
 
 class Noted(Struct, frozen=True, tag=True):

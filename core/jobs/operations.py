@@ -12,7 +12,7 @@ import msgspec
 
 from core.events import Operation, Progress
 from core.handover.certificate import Certificate
-from core.jobs import messages, sessions, store
+from core.jobs import messages, models, sessions, store
 from core.jobs.demo import Demonstration, demonstrate
 from core.jobs.doctor import Examination, examine
 from core.jobs.repair import Delivery, render_document
@@ -62,6 +62,9 @@ GIVES: dict[type[messages.Request], Any] = {
     messages.Examine: Examination,
     messages.ListStore: store.Holding,
     messages.PruneStore: store.Clearance,
+    messages.FetchModel: models.Fetched,
+    messages.CheckModels: models.Checked,
+    messages.RemoveModel: models.Removed,
     messages.Demo: Demonstration,
 }
 """The type of every request's result."""
@@ -142,6 +145,16 @@ def carry_out(values: Any) -> Operation[Any]:
             yield Progress("making room", 0, 1)
             limits = {"older_than_days": request.older_than_days, "keep_gb": request.keep_gb}
             return store.prune(request.ids, **limits, all=request.all)
+
+        case messages.FetchModel():
+            return (yield from models.fetch(request.name))
+
+        case messages.CheckModels():
+            return (yield from models.check(request.names, request.device))
+
+        case messages.RemoveModel():
+            yield Progress("removing the weights", 0, 1)
+            return models.remove(request.name, card=request.card)
 
         case messages.Demo():
             return (yield from demonstrate(Path(request.folder), device=request.device, force=request.force))

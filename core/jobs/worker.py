@@ -183,4 +183,5 @@ class Thinned:
         """Says what is held."""
         held, self._held = self._held, None
         if held is not None:
-            self._say(messages.Progressed(self._job, held.stage, held.done, held.total, held.seconds))
+            said = messages.Progressed(self._job, held.stage, held.done, held.total, held.seconds, held.in_bytes)
+            self._say(said)

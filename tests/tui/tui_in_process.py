@@ -48,7 +48,9 @@ class InProcessWorker:
                 while number not in self._cancelled:
                     event = next(operation)
                     if isinstance(event, Progress):
-                        answer = messages.Progressed(number, event.stage, event.done, event.total, event.seconds)
+                        answer = messages.Progressed(
+                            number, event.stage, event.done, event.total, event.seconds, event.in_bytes
+                        )
                         self._tell(answer)
                     elif isinstance(event, Note):
                         self._tell(messages.Noted(number, event.text))

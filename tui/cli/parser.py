@@ -312,11 +312,63 @@ def _presets(commands: argparse._SubParsersAction) -> None:
 
 
 def _models(commands: argparse._SubParsersAction) -> None:
-    about = "networks and their weights: list, show"
-    actions = _group(commands, "models", about, "unbake models show starter")
-    _add(actions, "list", "all models", "unbake models list", "models:listing")
+    about = "networks and their weights: list, show, fetch, add, check, remove"
+    actions = _group(commands, "models", about, "unbake models list --for vocals")
+    lists = _add(
+        actions, "list", "all models, or the best for a source", "unbake models list --for bass", "models:listing"
+    )
+    lists.add_argument(
+        "--for",
+        dest="source",
+        metavar="S",
+        help="a stem, or karaoke, drumkit, dereverb, denoise, decrowd, film: ranked by published figures",
+    )
     show = _add(actions, "show", "a model's card", "unbake models show starter", "models:show")
     show.add_argument("name", metavar="M", help="a model's name")
+    _models_fetch(actions)
+    _models_add(actions)
+    check = _add(
+        actions,
+        "check",
+        "tries installed models: hashes, the network, one chunk in every precision; exit 1 when one is wrong",
+        "unbake models check starter",
+        "models:check",
+    )
+    check.add_argument("names", nargs="*", metavar="M", help="only these (default: all that are installed)")
+    _device(check)
+    remove = _add(actions, "remove", "removes a model's weights", "unbake models remove mine", "models:remove")
+    remove.add_argument("name", metavar="M", help="a model's name")
+    remove.add_argument("--card", action="store_true", help="a card of your own too")
+    remove.add_argument("--yes", action="store_true", help="don't ask")
+
+
+def _models_fetch(actions: argparse._SubParsersAction) -> None:
+    fetch = _add(
+        actions,
+        "fetch",
+        "brings a model's weights, after showing size and licence; goes on where it was stopped",
+        "unbake models fetch mel-roformer-kim",
+        "models:fetch",
+    )
+    fetch.add_argument("names", nargs="+", metavar="M", help="names of models")
+    fetch.add_argument("--yes", action="store_true", help="agree without being asked; a must where nobody can be")
+
+
+def _models_add(actions: argparse._SubParsersAction) -> None:
+    add = _add(
+        actions,
+        "add",
+        "takes in a checkpoint of your own: checks that it is the network's, makes a card, copies it",
+        "unbake models add voices.ckpt --config voices.yaml --name voices",
+        "models:add",
+    )
+    _file(add, about="a file of weights: safetensors, torch, a Demucs package")
+    add.add_argument("--card", metavar="CARD", help="a card's file, or the name of a model that the file is for")
+    add.add_argument("--config", type=_path, metavar="YAML", help="the network's public configuration")
+    add.add_argument("--architecture", metavar="A", help="with --config: what network it is (default: found out)")
+    add.add_argument("--name", metavar="N", help="what to call the model (default: as the file or the card does)")
+    add.add_argument("--link", action="store_true", help="leave the file where it is, and link to it")
+    add.add_argument("--force", action="store_true", help="replace a model of the same name")
 
 
 def _store(commands: argparse._SubParsersAction) -> None:

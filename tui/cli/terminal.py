@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from core.atomic import size_in_words
 from core.events import Note, Operation, Progress
 
 T = TypeVar("T")
@@ -71,10 +72,15 @@ class _Bar:
             self.clear()
             self._stage, self._began, self._first = event.stage, now, event.done
             self._task = self._progress.add_task(event.stage, total=event.total, speed="")
-        speed = ""
+        speed, took = "", now - self._began
         share = (event.done - self._first) / event.total if event.total else 0.0
-        if event.seconds and share > 0 and now - self._began > 0.2:
-            speed = f"{share * event.seconds / (now - self._began):.1f}x"
+        if event.in_bytes:
+            speed = f"{size_in_words(event.done)} of {size_in_words(event.total)}"
+        if share > 0 and took > 0.2:
+            if event.seconds:
+                speed = f"{share * event.seconds / took:.1f}x"
+            elif event.in_bytes:
+                speed += f", {size_in_words(round((event.done - self._first) / took))}/s"
         self._progress.update(self._task, completed=event.done, total=event.total, speed=speed)
 
     def clear(self) -> None:

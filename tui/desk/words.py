@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.cells import cell_len
 
+from core.atomic import size_in_words
 from core.audio.formats import AudioInfo
 from core.session import words
 from core.session.document import Session
@@ -167,6 +168,9 @@ def jobs_line(jobs: Jobs | None, said: str, aside: Sequence[str], width: int) ->
         ending.append((f" {share:4.0%}", "bold"))
     if speed is not None:
         ending.append((f"  {speed:.1f}x", QUIET))
+    rate = job.bytes_per_second
+    if rate is not None:
+        ending.append((f"  {size_in_words(round(rate))}/s", QUIET))
     if left is not None:
         ending.append((f"  {clock(round(left), 1, thousandths=False)} left", QUIET))
     if jobs.waiting:

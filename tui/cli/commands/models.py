@@ -1,62 +1,216 @@
-"""`unbake models list | show`."""
+"""`unbake models list | show | fetch | add | check | remove`."""
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 
 import msgspec
 
+from core.atomic import size_in_words
+from core.errors import UnbakeError
+from core.jobs import models
+from core.jobs.models import Listed, Listing, Plan, Tried
+from core.separation import learnt
 from models import registry
-from tui.cli.terminal import emit, table
+from models.registry import Score
+from tui.cli.terminal import drive, emit, table
+
+EXIT_FAILED = 1
 
 
 def listing(options: Namespace) -> int:
-    """All models, installed or not."""
-    found, broken = registry.all_cards()
-    cards = list(found.values())
-    value = {
-        "schema": 1,
-        "models": [
-            {
-                "name": card.name,
-                "architecture": card.architecture,
-                "stems": card.stems,
-                "sample_rate": card.sample_rate,
-                "installed": registry.is_installed(card),
-                "licence": card.licence,
-            }
-            for card in cards
-        ],
-        "broken": broken,
-    }
-    rows = [(card.name, "installed" if registry.is_installed(card) else "not here", card.about) for card in cards]
-    rows += [("(broken)", "", problem) for problem in broken]
-    emit(options, value, table(rows))
+    """All models, or those for one source, ranked."""
+    found = models.listing(options.source)
+    emit(options, found, _rankings(found) if options.source else _table(found))
     return 0
 
 
 def show(options: Namespace) -> int:
     """One card."""
     card = registry.find(options.name)
-    value = {"schema": 1, "installed": registry.is_installed(card), **msgspec.to_builtins(card)}
+    listed = models.listed(card)
+    value = {
+        "schema": 1,
+        "installed": listed.installed,
+        "speeds": msgspec.to_builtins(listed.speeds),
+        **msgspec.to_builtins(card),
+    }
     rows = [
         ("architecture", card.architecture),
         ("stems", ", ".join(card.stems)),
+        ("for", ", ".join(registry.JOBS[job] for job in card.jobs)),
         ("sample rate", f"{card.sample_rate} Hz"),
         ("chunk", f"{card.chunk} frames, {card.chunk / card.sample_rate:.2f} s"),
-        ("installed", "yes" if registry.is_installed(card) else "no"),
+        ("weights", size_in_words(listed.bytes)),
+        ("installed", "yes" if listed.installed else "no"),
+        ("speed here", _speed(listed)),
         ("licence", card.licence),
         ("source", card.source),
+        ("caution", card.caution),
+        *(("score", f"{score_in_words(score)} ({score.source})") for score in card.scores),
     ]
-    if card.caution:
-        rows.append(("caution", card.caution))
-    rows += [
-        ("score", f"{score.metric} {_values(score.values)} on {score.test_set} ({score.source})")
-        for score in card.scores
-    ]
-    emit(options, value, "\n".join([card.name, f"  {card.about}", table(rows, indent="  ")]))
+    emit(options, value, "\n".join([card.name, f"  {card.about}", table([row for row in rows if row[1]], indent="  ")]))
     return 0
 
 
-def _values(values: dict[str, float]) -> str:
-    return ", ".join(f"{stem} {value:g} dB" for stem, value in values.items())
+def score_in_words(score: Score) -> str:
+    """`SDR vocals 11.2 dB on MVSEP multisong`; the unit only where the metric has one."""
+    unit = " dB" if score.metric.startswith("SDR") else ""
+    values = ", ".join(f"{stem} {value:g}{unit}" for stem, value in score.values.items())
+    return f"{score.metric} {values}, test set {score.test_set}"
+
+
+def fetch(options: Namespace) -> int:
+    """Brings weights, after saying how much it is and under which licence."""
+    plans = [models.plan(name) for name in options.names]
+    wanted = [plan for plan in plans if plan.missing]
+    if wanted:
+        _agree(wanted, options)
+    results = [drive(models.fetch(plan.name), options) for plan in plans]
+    lines = [
+        f"{result.name}: {size_in_words(result.bytes)} fetched in {result.seconds:.1f} s, SHA-256 as its card says"
+        if result.files
+        else f"{result.name}: all of its weights are here, SHA-256 as its card says"
+        for result in results
+    ]
+    emit(options, {"schema": 1, "models": results}, "\n".join(lines))
+    return 0
+
+
+def _agree(plans: list[Plan], options: Namespace) -> None:
+    """Says what is to come, and asks where there is somebody to ask. Raises UnbakeError for a no."""
+    for plan in plans:
+        rows = [
+            ("licence", plan.licence),
+            ("source", plan.source),
+            *(("file", f"{each.url}  {_rest(each)}") for each in plan.missing),
+            ("to", plan.folder),
+        ]
+        if not (options.quiet and options.yes):
+            print(f"{plan.name}: {plan.about}\n{table(rows, indent='  ')}", file=sys.stderr)
+    whole = size_in_words(sum(plan.bytes for plan in plans))
+    if options.yes:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        licences = ", ".join(sorted({plan.licence for plan in plans}))
+        what = f"{whole} would be fetched, licence {licences}, and nobody can be asked here"
+        raise UnbakeError(what, where=", ".join(plan.name for plan in plans), remedy="say --yes to agree")
+    _ask(f"fetch {whole}?")
+
+
+def _rest(missing: models.Missing) -> str:
+    whole = size_in_words(missing.bytes)
+    return f"{whole}, {size_in_words(missing.bytes_here)} of it here" if missing.bytes_here else whole
+
+
+def _ask(question: str) -> None:
+    """Raises UnbakeError unless somebody types yes."""
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UnbakeError("nothing was done", remedy="answer y, or say --yes")
+
+
+def add(options: Namespace) -> int:
+    """Takes a checkpoint of the user's in."""
+    from core.jobs import adding
+
+    result = drive(
+        adding.add(
+            options.file,
+            card=options.card,
+            config=options.config,
+            architecture=options.architecture,
+            name=options.name,
+            link=options.link,
+            force=options.force,
+        ),
+        options,
+    )
+    rows = [
+        ("model", result.name),
+        ("network", f"{result.architecture}: {', '.join(result.stems)}"),
+        ("weights", result.weights),
+        ("card", result.card or "built in"),
+    ]
+    emit(options, result, table(rows))
+    return 0
+
+
+def check(options: Namespace) -> int:
+    """Tries models out."""
+    result = drive(models.check(tuple(options.names), options.device), options)
+    emit(options, result, "\n".join(_tried(each) for each in result.models) or "no model is installed")
+    return 0 if result.passed else EXIT_FAILED
+
+
+def _tried(tried: Tried) -> str:
+    if tried.problem is not None:
+        return f"{tried.name}: {tried.problem}"
+    rows = [
+        (
+            trial.precision,
+            f"{trial.seconds:.2f} s",
+            f"{trial.realtime_factor:.2f}x real time",
+            "" if trial.difference_db is None else _difference(trial.difference_db),
+        )
+        for trial in tried.trials
+    ]
+    return f"{tried.name}: right, on {tried.device}\n{table(rows, indent='  ')}"
+
+
+def _difference(difference_db: float) -> str:
+    good = "" if difference_db <= learnt.VERIFIED_DB else ", too far to be chosen by itself"
+    return f"{difference_db:.0f} dB off single precision{good}"
+
+
+def remove(options: Namespace) -> int:
+    """Removes weights."""
+    card = registry.find(options.name)
+    if not options.yes:
+        if not sys.stdin.isatty():
+            what = "its weights would be removed, and nobody can be asked here"
+            raise UnbakeError(what, where=f"model {card.name}", remedy="say --yes to agree")
+        _ask(f"remove the weights of {card.name}{' and its card' if options.card else ''}?")
+    result = models.remove(options.name, card=options.card)
+    lines = [f"removed {path}" for path in result.files] + [f"kept {path}" for path in result.kept]
+    emit(options, result, "\n".join([*lines, f"{size_in_words(result.bytes)} freed"]))
+    return 0
+
+
+def _table(found: Listing) -> str:
+    rows = [
+        (
+            model.name,
+            "installed" if model.installed else "not here",
+            f"{size_in_words(model.bytes):>8}",
+            ", ".join(model.stems),
+            model.licence,
+        )
+        for model in found.models
+    ]
+    return table(rows + [("(broken)", "", "", "", problem) for problem in found.broken])
+
+
+def _rankings(found: Listing) -> str:
+    """A table for each metric and test set, since figures of two can't be compared."""
+    by_name = {model.name: model for model in found.models}
+    blocks = []
+    for ranking in found.rankings:
+        unit = " dB" if ranking.metric.startswith("SDR") else ""
+        rows = [(f"{place.value:.2f}{unit}", *_row(by_name[place.name])) for place in ranking.places]
+        blocks.append(f"{found.source}, by {ranking.metric} on {ranking.test_set}\n{table(rows, indent='  ')}")
+    if found.unranked:
+        rows = [_row(by_name[name]) for name in found.unranked]
+        blocks.append(f"{found.source}, without a figure that can be compared\n{table(rows, indent='  ')}")
+    return "\n\n".join([*blocks, *found.broken])
+
+
+def _row(model: Listed) -> tuple[str, ...]:
+    state = "installed" if model.installed else "not here"
+    return (model.name, state, f"{size_in_words(model.bytes):>8}", _speed(model) or "speed unknown", model.licence)
+
+
+def _speed(model: Listed) -> str:
+    """`2.1x (cpu)`: seconds of audio per second of one pass, by device."""
+    return ", ".join(f"{speed.realtime_factor:.2g}x ({speed.device.partition(',')[0]})" for speed in model.speeds)
