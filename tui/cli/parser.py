@@ -239,6 +239,13 @@ def _separate(commands: argparse._SubParsersAction) -> None:
     _device(parser)
 
 
+def _score(commands: argparse._SubParsersAction) -> None:
+    about = "SDR of estimated stems against the true ones, where there are any: one track, or folders of tracks"
+    parser = _add(commands, "score", about, "unbake score musdb18hq/test estimates", "score:run")
+    _file(parser, "true", "true stems: a folder of NAME.wav, or of folders of them")
+    _file(parser, "estimated", "estimated stems, of the same names")
+
+
 def _repair(commands: argparse._SubParsersAction) -> None:
     about = "preset to repaired master in one go, with the proof that nothing else moved"
     example = "unbake repair song.wav --preset muddy-low-end -o repaired.wav --report repaired.md"
@@ -402,6 +409,7 @@ COMMANDS: dict[str, Callable[[argparse._SubParsersAction], None]] = {
     "session": _session,
     "presets": _presets,
     "models": _models,
+    "score": _score,
     "store": _store,
     "doctor": _doctor,
 }
