@@ -100,8 +100,10 @@ class Architecture(msgspec.Struct, frozen=True):
 
 
 ARCHITECTURES = {
+    "bs_roformer": Architecture("models.roformer", version=1),
     "hdemucs": Architecture("models.demucs", version=1),
     "htdemucs": Architecture("models.demucs", version=1),
+    "mel_band_roformer": Architecture("models.roformer", version=1),
     "mdxnet": Architecture("models.mdxnet", version=1, takes="paths"),
     "spleeter": Architecture("models.spleeter", version=1),
     "starter": Architecture("models.starter", version=3),
