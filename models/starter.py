@@ -155,11 +155,12 @@ class Starter(nn.Module):
     def forward(self, mix: Tensor) -> Tensor:
         """`[batch, 2, frames]` to `[batch, 4, 2, frames]`; the class says more."""
         vocals = self.voice.sound(self.voice.masked(mix)[:, :1], mix.shape[2])[:, 0]
-        rest = mix - vocals
-        bass = self.bass(rest)
-        rest = rest - bass
-        drums = self.drums(rest)
-        return torch.stack((vocals, drums, bass, rest - drums), dim=1)
+        with torch.autocast(mix.device.type, enabled=False):  # filters, which no 16-bit float serves
+            rest = mix - vocals
+            bass = self.bass(rest)
+            rest = rest - bass
+            drums = self.drums(rest)
+            return torch.stack((vocals, drums, bass, rest - drums), dim=1)
 
     def bass(self, rest: Tensor) -> Tensor:
         """The bass in the accompaniment: `[batch, 2, frames]` to the same."""
