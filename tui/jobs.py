@@ -142,6 +142,10 @@ class Jobs:
         """The job that the jobs line is about: the longest there of those that are worth a line."""
         return next((job for job in self._jobs.values() if not job.quiet), None)
 
+    def on(self, lane: Lane) -> list[Job]:
+        """What runs and waits on a lane."""
+        return [job for job in self._jobs.values() if job.lane == lane]
+
     @property
     def waiting(self) -> int:
         """How many more are worth a line."""

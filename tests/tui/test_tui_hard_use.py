@@ -180,7 +180,7 @@ async def test_a_mouse_may_click_wheel_and_drag_anywhere(workstation, session_pa
 async def test_three_clicks_on_a_choice_close_its_panel_and_not_the_desk(workstation, session_path: Path) -> None:
     async with workstation(session_path) as driver:
         desk = await driver.opened()
-        await driver.press("M")
+        await driver.press("H")
         await driver.pilot.click("#list", offset=(5, 0), times=3)
         await driver.pilot.pause()
         await driver.press("3", "p")

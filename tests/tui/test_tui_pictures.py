@@ -29,6 +29,8 @@ from core.session import history
 from core.session.document import Session
 from core.session.editor import Editor
 from models import registry
+from models.registry import Score
+from models.weights import Weights
 from tui.config import Config
 from tui.jobs import Job
 from tui.panels.ask import Answer, Ask
@@ -148,6 +150,20 @@ async def test_nothing_is_open(album, monkeypatch: pytest.MonkeyPatch) -> None:
     home = Path.home()
     lately = [home / "masters" / "night_drive.unbake.toml", home / "masters" / "夜のドライブ.wav"]
     monkeypatch.setattr(recent, "paths", lambda: lately)
+    away = msgspec.structs.replace(
+        registry.find("starter"),
+        name="some-network",
+        architecture="htdemucs",
+        about="Far better, once it is fetched.",
+        caution="",
+        licence=registry.NONE_STATED,
+        jobs=("karaoke",),
+        weights=(Weights("https://weights.example/net.ckpt", "ab" * 32, 912_885_624, "torch"),),
+        scores=(Score("SDR", "an exam", "a paper", {"vocals": 9.5, "bass": 8.25}),),
+    )
+    cards = {card.name: card for card in (away, registry.find("spleeter-2stems"), registry.find("starter"))}
+    monkeypatch.setattr(registry, "all_cards", lambda: (cards, []))
+    monkeypatch.setattr(registry, "is_installed", lambda card: card is not away)
     async with album() as pictures:
         await pictures.take("empty")
         await pictures.press("M")

@@ -12,11 +12,12 @@ import test_tui_panels
 from tui import actions
 from tui.desk.screen import Desk
 from tui.panels.form import Form
+from tui.panels.models import ModelsPanel
 from tui.panels.panel import Panel
 from tui.panels.presets import PresetsPanel
 from tui.panels.store import StorePanel
 
-HOMES = {"desk": (Desk,), "list": (Panel, PresetsPanel, StorePanel), "form": (Form,)}
+HOMES = {"desk": (Desk,), "list": (Panel, ModelsPanel, PresetsPanel, StorePanel), "form": (Form,)}
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs" / "keys.md"
 
 

@@ -105,7 +105,7 @@ class Filing(Editing):
         """The networks."""
         from tui.panels.models import ModelsPanel
 
-        self.app.push_screen(ModelsPanel())
+        self.app.push_screen(ModelsPanel(self.jobs))
 
     def action_panel_info(self) -> None:
         """What the file is."""

@@ -1,37 +1,65 @@
-"""The networks: what they split into, whether their weights are here, under which licence."""
+"""The networks: what they split into, whether their weights are here, their licences; fetching and removing them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+from urllib.parse import urlsplit
 
 from core.atomic import size_in_words
+from core.errors import UnbakeError
+from core.jobs import messages, models
+from core.jobs.models import Plan, Speed
 from models import registry
+from models.registry import Card, Score
+from tui.jobs import Job, Jobs, JobStoppedError
+from tui.panels.ask import Answer, Ask
 from tui.panels.panel import Panel, paragraph
 from tui.widgets.rows import Cell, Row
 
+if TYPE_CHECKING:
+    from tui.app import Workstation
+
 
 class ModelsPanel(Panel[None]):
-    """Reads the cards."""
+    """Lists the cards. What is fetched goes on when the panel is closed; the jobs line tells of it."""
 
     title_text = "models"
-    choice_title = "back"
+    choice_title = "fetch, or stop"
+    hints: ClassVar[tuple[str, ...]] = ("list.choose", "list.remove", "list.filter", "list.close")
 
-    def __init__(self) -> None:
+    def __init__(self, jobs: Jobs) -> None:
         super().__init__()
+        self._jobs = jobs
+        self._look()
+
+    def _look(self) -> None:
         found, self._broken = registry.all_cards()
-        self._cards = tuple(found.values())
+        self._cards = {card.name: card for card in found.values()}
+        self._here = {card.name for card in found.values() if registry.is_installed(card)}
+        self._speeds: dict[str, tuple[Speed, ...]] = {}
+
+    def look_again(self) -> None:
+        """Shows what is here by now."""
+        self._look()
+        self.renew(self.list.chosen)
+
+    def show_progress(self) -> None:
+        """A job got on."""
+        if any(self._jobs.on("transfer")):
+            self.renew(self.list.chosen)
 
     def rows(self) -> list[Row]:
         """One line a model."""
+        fetching = {job.title: job for job in self._jobs.on("transfer")}
         rows = []
-        for card in self._cards:
-            here = registry.is_installed(card)
+        for card in self._cards.values():
             size = sum(item.bytes for item in card.weights)
             cells = (
                 Cell("  "),
-                Cell(card.name, "name", 18),
-                Cell("installed" if here else "not here", "good" if here else "warn", 9),
-                Cell(size_in_words(size) if size else "no weights", "", -11),
+                Cell(card.name, "name", 31),
+                self._state(card, fetching.get(_title(card.name))),
+                Cell(size_in_words(size) if size else "no weights", "", -10),
                 Cell("  "),
                 Cell(", ".join(card.stems), "", 28),
                 Cell("  "),
@@ -40,27 +68,112 @@ class ModelsPanel(Panel[None]):
             rows.append(Row(cells, key=card.name))
         return rows + [Row((Cell("  ! ", "bad"), Cell(problem, "bad")), choice=False) for problem in self._broken]
 
+    def _state(self, card: Card, job: Job | None) -> Cell:
+        if job is not None:
+            return Cell("waiting" if job.share is None else f"coming {job.share:.0%}", "accent", 12)
+        here = card.name in self._here
+        return Cell("installed" if here else "not here", "good" if here else "warn", 12)
+
     def detail(self, key: object) -> Sequence[Row]:
         """The card."""
-        card = next((each for each in self._cards if each.name == key), None)
+        card = self._cards.get(str(key))
         if card is None:
             return ()
+        if card.name not in self._speeds:
+            self._speeds[card.name] = models.listed(card).speeds
         lines = [
             ("about", card.about),
+            ("for", ", ".join(registry.JOBS[job] for job in card.jobs)),
             ("caution", card.caution),
             ("network", f"{card.architecture}, {card.sample_rate} Hz, {card.overlap:g} passes"),
             ("licence", card.licence),
             ("source", card.source),
-            *((score.metric, _score(score)) for score in card.scores),
+            *((f"{speed.realtime_factor:.2g}x here", f"on {speed.device}") for speed in self._speeds[card.name]),
+            *((score.metric, _values(score)) for score in card.scores),
         ]
         return [row for name, text in lines if text for row in paragraph(name, text, self.room)]
 
     def choose(self, key: object) -> None:
-        """Nothing to do with a model here: back."""
-        del key
-        self.dismiss(None)
+        """Fetches the weights after asking; stops it, after asking, where that is under way."""
+        self.run_worker(self._choose(str(key)))
+
+    async def _choose(self, name: str) -> None:
+        running = next((job for job in self._jobs.on("transfer") if job.title == _title(name)), None)
+        if running is not None:
+            question = f"Stop fetching {name}? What has arrived is kept."
+            if await self.app.push_screen_wait(Ask(question, [Answer("s", "stop")])):
+                self._jobs.cancel(running)
+            return
+        try:
+            plan = models.plan(name)
+        except UnbakeError as error:
+            _app(self).complain(error)
+            return
+        if not plan.missing:
+            self.app.notify(f"{name}: all of its weights are here", markup=False)
+            return
+        if await self.app.push_screen_wait(Ask(_question(plan), [Answer("f", "fetch")])):
+            _app(self).run_worker(_fetch(_app(self), self._jobs, name))
+            self.call_later(self.renew, self.list.chosen)
+
+    def action_list_remove(self) -> None:
+        """Removes the weights of the chosen model, after asking."""
+        if isinstance(self.list.chosen_key, str):
+            self.run_worker(self._remove(self.list.chosen_key))
+
+    async def _remove(self, name: str) -> None:
+        if any(job.title == _title(name) for job in self._jobs.on("transfer")):
+            self.app.notify(f"{name} is being fetched: stop that first", severity="warning", markup=False)
+            return
+        question = f"Remove the weights of {name}? They would have to be fetched again."
+        if not await self.app.push_screen_wait(Ask(question, [Answer("r", "remove")])):
+            return
+        request = messages.RemoveModel(name)
+        try:
+            removed = await self._jobs.run(request, f"removing {name}", lane="analysis", quiet=True)
+        except UnbakeError as error:
+            _app(self).complain(error)
+        except JobStoppedError:
+            return
+        else:
+            kept = f"; {len(removed.kept)} kept for other models" if removed.kept else ""
+            self.app.notify(f"{size_in_words(removed.bytes)} freed{kept}", markup=False)
+        self.look_again()
 
 
-def _score(score: registry.Score) -> str:
-    values = ", ".join(f"{stem} {value:g}" for stem, value in score.values.items())
-    return f"{values} dB on {score.test_set} ({score.source})"
+async def _fetch(app: Workstation, jobs: Jobs, name: str) -> None:
+    """Has a model fetched, whatever panel is open meanwhile, and says how that ended."""
+    try:
+        await jobs.run(messages.FetchModel(name), _title(name), lane="transfer")
+    except JobStoppedError:
+        app.notify(f"stopped; what has arrived of {name} is kept", markup=False)
+    except UnbakeError as error:
+        app.complain(error)
+    else:
+        app.notify(f"{name} is here", markup=False)
+    for screen in app.screen_stack:
+        if isinstance(screen, ModelsPanel):
+            screen.look_again()
+
+
+def _app(panel: ModelsPanel) -> Workstation:
+    return cast("Workstation", cast(Any, panel.app))
+
+
+def _title(name: str) -> str:
+    return f"fetching {name}"
+
+
+def _question(plan: Plan) -> str:
+    """What is to come, with its licence, before it comes."""
+    hosts = ", ".join(sorted({urlsplit(each.url).netloc for each in plan.missing}))
+    here = sum(each.bytes_here for each in plan.missing)
+    rest = f" ({size_in_words(here)} of it here already)" if here else ""
+    size = size_in_words(plan.bytes + here)
+    return f"Fetch {plan.name}? {size}{rest} from {hosts}\n\nlicence: {plan.licence}\nsource: {plan.source}"
+
+
+def _values(score: Score) -> str:
+    unit = " dB" if score.metric.startswith("SDR") else ""
+    values = ", ".join(f"{stem} {value:g}{unit}" for stem, value in score.values.items())
+    return f"{values}, test set {score.test_set} ({score.source})"

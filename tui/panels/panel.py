@@ -10,6 +10,7 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
+from textual.geometry import Size
 from textual.widgets import Input
 
 from tui import actions
@@ -53,7 +54,8 @@ class Panel(OverDesk[Result]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._lines = LEAST_LINES
+        self._lines: dict[Size, int] = {}
+        """The most lines it had to show so far, by the screen's size: what has room in one depends on its width."""
 
     def compose(self) -> ComposeResult:
         """Title, filter, list, details, keys."""
@@ -101,10 +103,10 @@ class Panel(OverDesk[Result]):
 
     def _fit(self, lines: int) -> None:
         """Grows to show so many lines of list and details, as far as the screen goes."""
-        self._lines = max(self._lines, lines + LINES_AROUND)
+        most = self._lines[self.size] = max(self._lines.get(self.size, LEAST_LINES), lines + LINES_AROUND)
         if self.size.height:
             small = self.size.height < LARGE_SCREEN_LINES
-            self.query_one(Vertical).styles.height = self.size.height if small else min(self.size.height, self._lines)
+            self.query_one(Vertical).styles.height = self.size.height if small else min(self.size.height, most)
 
     def about(self) -> Sequence[Piece]:
         """What stands beside the title."""
@@ -117,7 +119,6 @@ class Panel(OverDesk[Result]):
 
     def on_resize(self) -> None:
         """Wide and narrow lines may differ, and with them how many there are."""
-        self._lines = LEAST_LINES
         self.call_after_refresh(self.renew)
 
     def action_list_next(self) -> None:  # noqa: D102
