@@ -55,9 +55,8 @@ def show(options: Namespace) -> int:
 
 
 def score_in_words(score: Score) -> str:
-    """`SDR vocals 11.2 dB on MVSEP multisong`; the unit only where the metric has one."""
-    unit = " dB" if score.metric.startswith("SDR") else ""
-    values = ", ".join(f"{stem} {value:g}{unit}" for stem, value in score.values.items())
+    """`SDR vocals 11.2 dB, test set MVSEP multisong`; the unit only where the metric has one."""
+    values = ", ".join(f"{stem} {value:g}{_unit(score.metric)}" for stem, value in score.values.items())
     return f"{score.metric} {values}, test set {score.test_set}"
 
 
@@ -197,13 +196,28 @@ def _rankings(found: Listing) -> str:
     by_name = {model.name: model for model in found.models}
     blocks = []
     for ranking in found.rankings:
-        unit = " dB" if ranking.metric.startswith("SDR") else ""
-        rows = [(f"{place.value:.2f}{unit}", *_row(by_name[place.name])) for place in ranking.places]
-        blocks.append(f"{found.source}, by {ranking.metric} on {ranking.test_set}\n{table(rows, indent='  ')}")
+        unit = _unit(ranking.metric)
+        rows = [(f"{place.value:6.2f}{unit}", *_row(by_name[place.name])) for place in ranking.places]
+        blocks.append(f"{found.source}, by {ranking.metric} on {ranking.test_set}\n{table(rows)}")
     if found.unranked:
-        rows = [_row(by_name[name]) for name in found.unranked]
+        rows = []
+        for name in found.unranked:
+            *cells, licence = _row(by_name[name])
+            rows.append((*cells, _alone(name, str(found.source)), licence))
         blocks.append(f"{found.source}, without a figure that can be compared\n{table(rows, indent='  ')}")
     return "\n\n".join([*blocks, *found.broken])
+
+
+def _alone(name: str, source: str) -> str:
+    """The first figure of a model for a source, with its test set."""
+    for score in registry.find(name).scores:
+        if source in score.values:
+            return f"{score.metric} {score.values[source]:.2f}{_unit(score.metric)} ({score.test_set})"
+    return "no figure"
+
+
+def _unit(metric: str) -> str:
+    return " dB" if metric.startswith("SDR") else ""
 
 
 def _row(model: Listed) -> tuple[str, ...]:
