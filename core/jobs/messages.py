@@ -43,10 +43,14 @@ class CheckSource(Struct, frozen=True, tag=True):
 
 
 class MakeStems(Struct, frozen=True, tag=True):
-    """The stems of a session, changed or not, from the store or made now. Gives `SessionStems`."""
+    """The stems of a session, changed or not, from the store or made now. Gives `SessionStems`.
+
+    What lies at `from_seconds` is separated first.
+    """
 
     session: Session
     device: str = "auto"
+    from_seconds: float = 0.0
 
 
 class ExportStems(Struct, frozen=True, tag=True):

@@ -104,7 +104,9 @@ def carry_out(values: Any) -> Operation[Any]:
         case messages.MakeStems():
             yield Progress("checking the source", 0, 1)
             sessions.check_source(request.session)
-            session, stems = yield from sessions.make_stems(request.session, device=request.device)
+            session, stems = yield from sessions.make_stems(
+                request.session, device=request.device, from_seconds=request.from_seconds
+            )
             return SessionStems(session, stems)
 
         case messages.ExportStems():

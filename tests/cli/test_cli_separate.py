@@ -1,0 +1,88 @@
+"""`unbake separate` with where it begins, how exactly it reckons, and ensembles; sessions that name one."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+FAST = ("--model", "spleeter-2stems", "--device", "cpu", "--json")
+TWO = """
+name = "two"
+about = "A voice heard twice."
+[[take]]
+stem = "vocals"
+combine = "quietest"
+[[take.from]]
+model = "spleeter-2stems"
+[[take.from]]
+model = "spleeter-2stems"
+invert = true
+[[take]]
+stem = "band"
+[[take.from]]
+model = "spleeter-2stems"
+stem = "accompaniment"
+"""
+
+
+def read(path: str) -> np.ndarray:
+    return np.asarray(soundfile.read(path)[0], np.float64)
+
+
+def test_where_it_begins_changes_nothing_and_how_exactly_it_reckons_does(unbake, make_song, tmp_path: Path) -> None:
+    song = make_song(tmp_path / "m", frames=30_000)
+    plain = unbake("separate", song, "-o", tmp_path / "one", *FAST).json
+    begun = unbake("separate", song, "-o", tmp_path / "two", *FAST, "--from", "0:00.4").json
+    assert Path(plain["stems"]["vocals"]).read_bytes() == Path(begun["stems"]["vocals"]).read_bytes()
+    half = unbake("separate", song, "-o", tmp_path / "three", *FAST, "--precision", "bf16").json
+    one, other = (read(found["stems"]["accompaniment"]) for found in (plain, half))
+    assert 0 < np.abs(one - other).max() < 0.1 * np.abs(one).max()
+    assert half["stem_sum_residual_dbfs"] is None or half["stem_sum_residual_dbfs"] < -140
+    assert len(unbake("store", "list", "--json").json["entries"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--from", "soon"], "must be a time, such as 95.5 or 1:35.5"),
+        (["--from", "-3"], "must be a time"),
+        (["--precision", "half"], "invalid choice"),
+        (["--precision", "tf32"], "tf32 is a number format of GPUs"),
+    ],
+)
+def test_what_it_can_not_do_is_one_line(unbake, song: Path, tmp_path: Path, words: list[str], says: str) -> None:
+    done = unbake("separate", song, "-o", tmp_path / "out", "--device", "cpu", *words)
+    assert done.code == 2
+    assert says in done.err
+    assert "Traceback" not in done.err
+
+
+def test_an_ensemble_is_named_as_a_model_is(unbake, make_song, tmp_path: Path) -> None:
+    folder = Path(os.environ["UNBAKE_HOME"]) / "ensembles"
+    folder.mkdir(parents=True)
+    (folder / "two.toml").write_text(TWO)
+    song = make_song(tmp_path / "m", frames=30_000)
+    found = unbake("separate", song, "-o", tmp_path / "stems", "--model", "two", "--device", "cpu", "--json").json
+    assert (found["model"], list(found["stems"])) == ("two", ["vocals", "band"])
+    assert found["stem_sum_residual_dbfs"] is None or found["stem_sum_residual_dbfs"] < -140
+    total = sum(read(path) for path in (*found["stems"].values(), found["residual"]))
+    assert np.abs(total - read(str(song))).max() < 1e-7
+
+    session = tmp_path / "s.toml"
+    assert unbake("session", "new", song, "-o", session).code == 0
+    assert unbake("session", "set", session, "separation.model=two").code == 0
+    shown = unbake("session", "show", session, "--json").json
+    assert shown["document"]["separation"]["stems"] == ["vocals", "band"]
+    assert unbake("session", "set", session, "strips.band.gain_db=-2").code == 0
+    done = unbake("render", session, "-o", tmp_path / "out.wav", "--device", "cpu", "--json")
+    assert done.code == 0, done.err
+    assert done.json["model"] == "two"
+    assert done.json["changed"] == ["band"]
+
+    (folder / "bad.toml").write_text(TWO.replace('"two"', '"bad"').replace("quietest", "best"))
+    refused = unbake("separate", song, "-o", tmp_path / "no", "--model", "bad")
+    assert refused.code == 2
+    assert "bad.toml, line 6: take[0].combine" in refused.err
+    assert "mean, median, quietest, loudest, bands" in refused.err
