@@ -5,6 +5,8 @@ import pytest
 from core.errors import UnbakeError
 from core.separation import ensembles, stems
 from core.separation.ensembles import parse
+from core.separation.separate import SeparationRequest, registered
+from core.separation.together import passes_of, recipe_of
 from core.separation.variant import Variant
 from models import registry
 
@@ -123,6 +125,16 @@ def test_variants_are_every_way_asked_for():
     assert max(variant.shift for variant in variants) < 0.5 * 44100
     assert len({variant.name for variant in variants}) == 12
     assert ensemble.takes[1].members[0].variants(44100) == [Variant()]
+
+
+def test_the_ones_that_ship_can_be_made_of_the_cards_that_ship():
+    found, broken = ensembles.all_ensembles()
+    assert not broken
+    assert len(found) >= 5
+    for ensemble in found.values():
+        assert ensemble.about.endswith(".")
+        assert passes_of(list(ensemble.takes), registered)
+        assert recipe_of("0" * 64, SeparationRequest(ensemble.name), ensemble).stems == ensemble.stems
 
 
 def test_the_users_own_are_found_and_broken_ones_are_named(home: Path):
