@@ -105,19 +105,20 @@ def _format(checkpoint: Path) -> str:
             head = file.read(9)
     except OSError as error:
         raise os_error(error, checkpoint) from error
-    if checkpoint.suffix == ".onnx" and "onnx" in weight_files.FORMATS:
+    if checkpoint.suffix == ".onnx":
         return "onnx"
+    if head[:2] == b"\x1f\x8b":
+        return "tensorflow"  # whose checkpoints are published as .tar.gz
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 27:
         return "safetensors"
     first: UnbakeError | None = None
     for file_format in ("torch", "demucs", "numpy-pickle"):
-        if file_format in weight_files.FORMATS:
-            try:
-                weight_files.parse(checkpoint, file_format)
-            except UnbakeError as error:
-                first = first or error
-            else:
-                return file_format
+        try:
+            weight_files.parse(checkpoint, file_format)
+        except UnbakeError as error:
+            first = first or error
+        else:
+            return file_format
     assert first is not None
     raise first
 
