@@ -15,11 +15,12 @@ from core.errors import UnbakeError, os_error
 from models import registry
 
 LARGEST_BYTES = 1_000_000
+FLOAT_TAG = "tag:yaml.org,2002:float"
 SAMPLE_RATE = 44_100
 SIGNS = {
     "scnet": "band_SR",
     "bsrnn": "band_specs",
-    "mdx23c": "num_subbands",
+    "mdx23c": "num_blocks_per_scale",
     "mel_band_roformer": "num_bands",
     "bs_roformer": "freqs_per_bands",
 }
@@ -94,11 +95,16 @@ def _loader() -> Any:
 
     Loader.add_constructor("tag:yaml.org,2002:python/tuple", listed)
     Loader.add_multi_constructor("tag:yaml.org,2002:python/", refuse)
+    # to YAML 1.1 a number needs a point to have an exponent; people write 1e-3
+    Loader.add_implicit_resolver(FLOAT_TAG, re.compile(r"[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789"))
     return Loader
 
 
 def parts(tables: dict[str, Any], where: str, architecture: str | None = None) -> Parts:
     """What a public configuration says, under unbake's names. Without `architecture` its parameters tell."""
+    if isinstance(tables.get("model"), str):
+        tables = _under_its_name(tables, tables["model"], where)
+        architecture = architecture or tables["architecture"]
     model, audio, training, inference = (
         _table(tables, key, where) for key in ("model", "audio", "training", "inference")
     )
@@ -144,6 +150,18 @@ def ours(names: list[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _under_its_name(tables: dict[str, Any], name: str, where: str) -> dict[str, Any]:
+    """The tables of a Demucs network, whose parameters stand under its name and in `training`, as others have them."""
+    training, model = _table(tables, "training", where), dict(_table(tables, name, where))
+    if model.pop("num_subbands", 1) != 1:
+        raise UnbakeError(f"{name}.num_subbands: only 1 is read here", where=where)
+    for ours_, theirs in (("samplerate", "samplerate"), ("segment", "segment"), ("audio_channels", "channels")):
+        if theirs in training:
+            model[ours_] = training[theirs]
+    audio = {"sample_rate": training.get("samplerate", SAMPLE_RATE), **_table(tables, "audio", where)}
+    return {**tables, "architecture": name, "model": model, "audio": audio}
+
+
 def _outputs(training: dict[str, Any], model: dict[str, Any], where: str) -> list[str]:
     """What the network gives, under its public names and in its order."""
     listed = training.get("instruments") or model.get("sources") or model.get("stems")
@@ -160,7 +178,7 @@ def _outputs(training: dict[str, Any], model: dict[str, Any], where: str) -> lis
 
 def _table(tables: dict[str, Any], key: str, where: str) -> dict[str, Any]:
     found = tables.get(key)
-    if found is None and key not in ("model", "audio"):
+    if found is None and key in ("training", "inference"):
         return {}
     if not isinstance(found, dict):
         raise UnbakeError(f"{key}: no such table, as public configurations have it", where=where)

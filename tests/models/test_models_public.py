@@ -74,13 +74,34 @@ def test_other_beside_vocals_is_the_accompaniment(tmp_path: Path) -> None:
 
 
 def test_numbers_of_the_transform_come_from_the_audio_table_where_a_network_wants_them(tmp_path: Path) -> None:
-    text = "audio: {chunk_size: 100, n_fft: 8192, hop_length: 1}\nmodel: {num_subbands: 4}\n"
+    text = "audio: {chunk_size: 100, n_fft: 8192, hop_length: 1}\nmodel: {num_blocks_per_scale: 2}\n"
     tables = read(tmp_path, text + "training: {instruments: [kick, HH], target_instrument: null}")
     parts = public.parts(tables, "net.yaml")
     assert parts.architecture == "mdx23c"
     assert parts.stems == ("kick", "hihat")
-    assert parts.config == {"num_subbands": 4, "n_fft": 8192}
+    assert parts.config == {"num_blocks_per_scale": 2, "n_fft": 8192}
     assert parts.sample_rate == 44100
+
+
+def test_a_demucs_network_stands_under_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.ARCHITECTURES, "htdemucs", Architecture("models_tiny", version=1))
+    text = """
+    audio: {chunk_size: 485100}
+    training: {instruments: [vocals, other], target_instrument: null, segment: 11, samplerate: 44100, channels: 2}
+    model: htdemucs
+    htdemucs: {channels: 48, channels_time: null, num_subbands: 1, dconv_init: 1e-3, t_max_period: 10000.0}
+    """
+    parts = public.parts(read(tmp_path, text), "net.yaml")
+    assert (parts.architecture, parts.stems) == ("htdemucs", ("vocals", "instrumental"))
+    assert (parts.chunk, parts.sample_rate) == (485_100, 44_100)
+    assert parts.config == {
+        "channels": 48, "dconv_init": 0.001, "t_max_period": 10000.0, "samplerate": 44100, "segment": 11,
+        "audio_channels": 2,
+    }  # fmt: skip
+    with pytest.raises(UnbakeError, match=r"htdemucs.num_subbands: only 1 is read here"):
+        public.parts(read(tmp_path, text.replace("num_subbands: 1", "num_subbands: 4")), "net.yaml")
+    with pytest.raises(UnbakeError, match="demucs: no such table"):
+        public.parts(read(tmp_path, text.replace("model: htdemucs", "model: demucs")), "net.yaml")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +134,7 @@ def test_all_that_others_say_is_a_name_of_ours() -> None:
         ({"dim": 1, "depth": 1, "stft_hop_length": 1, "num_bands": 60}, "mel_band_roformer"),
         ({"band_SR": [1]}, "scnet"),
         ({"band_specs": "musical", "n_bands": 64}, "bsrnn"),
-        ({"num_subbands": 4, "growth": 128}, "mdx23c"),
+        ({"num_subbands": 4, "num_blocks_per_scale": 2}, "mdx23c"),
     ],
 )
 def test_the_architecture_is_found_out(model: dict[str, object], architecture: str) -> None:
