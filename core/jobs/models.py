@@ -17,7 +17,9 @@ from core import places, settings
 from core.errors import UnbakeError
 from core.events import Operation
 from core.jobs.trial import Trial, try_out
-from core.separation import learnt
+from core.separation import ensembles, learnt
+from core.separation import stems as stem_sets
+from core.separation.stems import Choice
 from models import registry
 from models import weights as weight_files
 from models.registry import Card, Score
@@ -125,7 +127,7 @@ class Ranking(msgspec.Struct, frozen=True):
 
 
 class Listing(msgspec.Struct, frozen=True):
-    """All models, or those for one source or job.
+    """All models and ensembles, or those for one source or job.
 
     Then `rankings` has those with comparable figures for it, the longest ranking first; `unranked` the names of the
     others.
@@ -133,6 +135,7 @@ class Listing(msgspec.Struct, frozen=True):
 
     models: tuple[Listed, ...]
     broken: tuple[str, ...]
+    ensembles: tuple[Choice, ...] = ()
     source: str | None = None
     rankings: tuple[Ranking, ...] = ()
     unranked: tuple[str, ...] = ()
@@ -146,15 +149,25 @@ def listing(source: str | None = None) -> Listing:
     """All models, or those that give the stem or do the job `source`, ranked by their published figures for it."""
     found, broken = registry.all_cards()
     cards = list(found.values())
+    together, problems = ensembles.all_ensembles()
+    choices = tuple(stem_sets.of_ensemble(each) for each in together.values())
+    broken = (*broken, *problems)
     if source is None:
-        return Listing(tuple(listed(card) for card in cards), tuple(broken))
+        return Listing(tuple(listed(card) for card in cards), broken, choices)
     known = {stem for card in cards for stem in card.stems} | set(registry.JOBS)
     registry.known(source, known, "stem or job", remedy="see: unbake models list")
     serving = [card for card in cards if source in card.stems or source in card.jobs]
     rankings = ranked(serving, source)
     placed = {place.name for ranking in rankings for place in ranking.places}
     unranked = tuple(card.name for card in serving if card.name not in placed)
-    return Listing(tuple(listed(card) for card in serving), tuple(broken), source, rankings, unranked)
+    choices = tuple(choice for choice in choices if source in choice.stems)
+    return Listing(tuple(listed(card) for card in serving), broken, choices, source, rankings, unranked)
+
+
+def members(name: str) -> tuple[str, ...]:
+    """The models of an ensemble, or the one model of that name. Raises UnbakeError for an unknown name."""
+    ensemble = ensembles.find(name)
+    return ensemble.models if ensemble is not None else (registry.find(name).name,)
 
 
 def listed(card: Card) -> Listed:

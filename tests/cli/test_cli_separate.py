@@ -86,3 +86,27 @@ def test_an_ensemble_is_named_as_a_model_is(unbake, make_song, tmp_path: Path) -
     assert refused.code == 2
     assert "bad.toml, line 6: take[0].combine" in refused.err
     assert "mean, median, quietest, loudest, bands" in refused.err
+
+
+def test_ensembles_are_listed_shown_and_fetched_by_their_models(unbake) -> None:
+    listed = unbake("models", "list", "--json").json["ensembles"]
+    duo = next(each for each in listed if each["name"] == "voice-duo")
+    assert duo["made_of"] == ["bs-roformer-viperx-1297", "mel-roformer-kim-ft3"]
+    assert duo["installed"] is False
+    assert "voice-duo" in unbake("models", "list").out
+    assert {each["name"] for each in unbake("models", "list", "--for", "dry", "--json").json["ensembles"]} == {
+        "dry-voice"
+    }
+    shown = unbake("models", "show", "dry-voice")
+    assert "mel-roformer-kim, mel-roformer-dereverb" in shown.out
+    assert "GPL-3.0" in shown.out
+    refused = unbake("models", "fetch", "dry-voice")
+    assert refused.code == 2
+    assert "mel-roformer-kim, mel-roformer-dereverb: 1.8 GB would be fetched" in refused.err
+    assert 'no model is called "voice-dou"; did you mean voice-duo?' in unbake("models", "show", "voice-dou").err
+
+
+def test_an_ensemble_whose_models_are_not_here_says_so(unbake, song: Path, tmp_path: Path) -> None:
+    done = unbake("separate", song, "-o", tmp_path / "out", "--model", "voice-duo", "--device", "cpu")
+    assert done.code == 2
+    assert "the weights are not on this machine" in done.err

@@ -161,3 +161,23 @@ async def test_a_card_that_can_t_be_read_stands_in_the_list(workstation, card: C
     async with workstation(None, size=(130, 40)) as driver:
         await driver.press("M", "end")
         assert "bad.toml" in driver.text()
+
+
+async def test_an_ensemble_is_fetched_by_its_models(workstation, card: Card, site: Site) -> None:
+    folder = places.home() / "ensembles"
+    folder.mkdir(parents=True, exist_ok=True)
+    text = 'name = "z-both"\nabout = "Both."\n[[take]]\nstem = "vocals"\n[[take.from]]\nmodel = "a-mine"\n'
+    (folder / "z-both.toml").write_text(text + '[[take.from]]\nmodel = "starter"\n', encoding="utf-8")
+    async with workstation(None, size=(130, 40)) as driver:
+        await driver.press("M", "slash", *"z-both", "enter")
+        for words in ("2 models", "a-mine, starter", "filters, not from a trained network"):
+            assert words in driver.text()
+        await driver.press("d")
+        assert "remove those of its models" in driver.notices()
+        await driver.press("enter")
+        await driver.until(lambda: isinstance(driver.app.screen, Ask), "the question")
+        assert "Fetch a-mine?" in driver.text()
+        assert "Fetch starter?" not in driver.text()
+        await driver.press("f")
+        await driver.until(lambda: "a-mine is here" in driver.notices(), "the weights")
+        assert "installed" in next(line for line in driver.text().splitlines() if "z-both" in line and "models" in line)

@@ -10,11 +10,13 @@ from core.atomic import size_in_words
 from core.errors import UnbakeError
 from core.jobs import messages, models
 from core.jobs.models import Plan, Speed
+from core.separation import stems
+from core.separation.stems import Choice
 from models import registry
 from models.registry import Card, Score
 from tui.jobs import Job, Jobs, JobStoppedError
 from tui.panels.ask import Answer, Ask
-from tui.panels.panel import Panel, paragraph
+from tui.panels.panel import Panel, heading, paragraph
 from tui.widgets.rows import Cell, Row
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class ModelsPanel(Panel[None]):
-    """Lists the cards. What is fetched goes on when the panel is closed; the jobs line tells of it."""
+    """Lists cards and ensembles. What is fetched goes on when the panel is closed; the jobs line tells of it."""
 
     title_text = "models"
     choice_title = "fetch, or stop"
@@ -37,6 +39,7 @@ class ModelsPanel(Panel[None]):
         found, self._broken = registry.all_cards()
         self._cards = {card.name: card for card in found.values()}
         self._here = {card.name for card in found.values() if registry.is_installed(card)}
+        self._ensembles = {name: choice for name, choice in stems.choices().items() if choice.made_of}
         self._speeds: dict[str, tuple[Speed, ...]] = {}
 
     def look_again(self) -> None:
@@ -66,7 +69,17 @@ class ModelsPanel(Panel[None]):
                 Cell(card.licence, "dim"),
             )
             rows.append(Row(cells, key=card.name))
-        return rows + [Row((Cell("  ! ", "bad"), Cell(problem, "bad")), choice=False) for problem in self._broken]
+        rows += [Row((Cell("  ! ", "bad"), Cell(problem, "bad")), choice=False) for problem in self._broken]
+        return [*rows, heading("ensembles"), *(self._ensemble(choice) for choice in self._ensembles.values())]
+
+    @staticmethod
+    def _ensemble(choice: Choice) -> Row:
+        state = Cell("installed", "good", 12) if choice.installed else Cell("not here", "warn", 12)
+        made = f"{len(choice.made_of)} models"
+        cells = (Cell("  "), Cell(choice.name, "name", 31), state, Cell(made, "", -10), Cell("  "))
+        return Row(
+            (*cells, Cell(", ".join(choice.stems), "", 28), Cell("  "), Cell(choice.licence, "dim")), choice.name
+        )
 
     def _state(self, card: Card, job: Job | None) -> Cell:
         if job is not None:
@@ -75,7 +88,13 @@ class ModelsPanel(Panel[None]):
         return Cell("installed" if here else "not here", "good" if here else "warn", 12)
 
     def detail(self, key: object) -> Sequence[Row]:
-        """The card."""
+        """The card, or what an ensemble is made of."""
+        choice = self._ensembles.get(str(key))
+        if choice is not None:
+            made_of = ", ".join(choice.made_of)
+            lines = [("about", choice.about), ("made of", made_of), ("caution", choice.caution)]
+            lines.append(("licence", choice.licence))
+            return [row for name, text in lines if text for row in paragraph(name, text, self.room)]
         card = self._cards.get(str(key))
         if card is None:
             return ()
@@ -105,20 +124,24 @@ class ModelsPanel(Panel[None]):
                 self._jobs.cancel(running)
             return
         try:
-            plan = models.plan(name)
+            plans = [plan for member in models.members(name) if (plan := models.plan(member)).missing]
         except UnbakeError as error:
             _app(self).complain(error)
             return
-        if not plan.missing:
+        if not plans:
             self.app.notify(f"{name}: all of its weights are here", markup=False)
             return
-        if await self.app.push_screen_wait(Ask(_question(plan), [Answer("f", "fetch")])):
-            _app(self).run_worker(_fetch(_app(self), self._jobs, name))
+        question = "\n\n".join(_question(plan) for plan in plans)
+        if await self.app.push_screen_wait(Ask(question, [Answer("f", "fetch")])):
+            for plan in plans:
+                _app(self).run_worker(_fetch(_app(self), self._jobs, plan.name))
             self.call_later(self.renew, self.list.chosen)
 
     def action_list_remove(self) -> None:
         """Removes the weights of the chosen model, after asking."""
-        if isinstance(self.list.chosen_key, str):
+        if self.list.chosen_key in self._ensembles:
+            self.app.notify("an ensemble has no weights of its own: remove those of its models", markup=False)
+        elif isinstance(self.list.chosen_key, str):
             self.run_worker(self._remove(self.list.chosen_key))
 
     async def _remove(self, name: str) -> None:

@@ -11,7 +11,8 @@ from core.atomic import size_in_words
 from core.errors import UnbakeError
 from core.jobs import models
 from core.jobs.models import Listed, Listing, Plan, Tried
-from core.separation import learnt
+from core.separation import learnt, stems
+from core.separation.stems import Choice
 from models import registry
 from models.registry import Score
 from tui.cli.terminal import drive, emit, table
@@ -27,7 +28,10 @@ def listing(options: Namespace) -> int:
 
 
 def show(options: Namespace) -> int:
-    """One card."""
+    """One card, or one ensemble."""
+    choice = stems.choice(options.name)
+    if choice.made_of:
+        return _show_ensemble(choice, options)
     card = registry.find(options.name)
     listed = models.listed(card)
     value = {
@@ -54,6 +58,21 @@ def show(options: Namespace) -> int:
     return 0
 
 
+def _show_ensemble(choice: Choice, options: Namespace) -> int:
+    value = {"schema": 1, **msgspec.to_builtins(choice)}
+    rows = [
+        ("architecture", "ensemble"),
+        ("stems", ", ".join(choice.stems)),
+        ("made of", ", ".join(choice.made_of)),
+        ("installed", "yes" if choice.installed else "no"),
+        ("licence", choice.licence),
+        ("caution", choice.caution),
+    ]
+    table_ = table([row for row in rows if row[1]], indent="  ")
+    emit(options, value, "\n".join([choice.name, f"  {choice.about}", table_]))
+    return 0
+
+
 def score_in_words(score: Score) -> str:
     """`SDR vocals 11.2 dB, test set MVSEP multisong`; the unit only where the metric has one."""
     values = ", ".join(f"{stem} {value:g}{_unit(score.metric)}" for stem, value in score.values.items())
@@ -61,8 +80,9 @@ def score_in_words(score: Score) -> str:
 
 
 def fetch(options: Namespace) -> int:
-    """Brings weights, after saying how much it is and under which licence."""
-    plans = [models.plan(name) for name in options.names]
+    """Brings weights, of an ensemble those of all its models, after saying how much it is and under which licence."""
+    names = dict.fromkeys(member for name in options.names for member in models.members(name))
+    plans = [models.plan(name) for name in names]
     wanted = [plan for plan in plans if plan.missing]
     if wanted:
         _agree(wanted, options)
@@ -188,7 +208,12 @@ def _table(found: Listing) -> str:
         )
         for model in found.models
     ]
-    return table(rows + [("(broken)", "", "", "", problem) for problem in found.broken])
+    rows += [("(broken)", "", "", "", problem) for problem in found.broken]
+    together = [
+        (each.name, "installed" if each.installed else "not here", ", ".join(each.stems), " + ".join(each.made_of))
+        for each in found.ensembles
+    ]
+    return table(rows) + (f"\n\nensembles\n{table(together)}" if together else "")
 
 
 def _rankings(found: Listing) -> str:
