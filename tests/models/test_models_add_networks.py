@@ -12,7 +12,7 @@ from core.errors import UnbakeError
 from core.events import finish
 from core.jobs import adding, models
 from models import registry
-from models.roformer import network_of
+from models.roformer import SHARED, network_of
 from models.roformer.config import MelBandConfig
 
 MEL = """
@@ -47,6 +47,17 @@ inference: {num_overlap: 4}
 """
 
 
+def random_state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Tensors for a network that has none yet; those that all layers share are the same in all of them."""
+    generator = torch.Generator().manual_seed(0)
+    return {
+        name: torch.linspace(0.1, 1.0, tensor.numel()).view_as(tensor)
+        if SHARED.fullmatch(name)
+        else 0.1 * torch.randn(tensor.shape, generator=generator)
+        for name, tensor in network.state_dict().items()
+    }
+
+
 @pytest.fixture
 def mel(tmp_path: Path) -> tuple[Path, Path]:
     """A checkpoint of a small Mel-Band RoFormer, as a trainer saves it, and its public configuration."""
@@ -54,10 +65,8 @@ def mel(tmp_path: Path) -> tuple[Path, Path]:
         dim=8, depth=1, stereo=True, time_transformer_depth=1, freq_transformer_depth=1, num_bands=6, dim_head=4,
         heads=2, stft_n_fft=256, stft_hop_length=64, stft_win_length=256, mask_estimator_depth=2,
     )  # fmt: skip
-    torch.manual_seed(0)
-    network = network_of(config)
     path = tmp_path / "voices.ckpt"
-    torch.save({"model_state_dict": network.state_dict(), "best_metric": 3.0}, path)
+    torch.save({"model_state_dict": random_state(network_of(config)), "best_metric": 3.0}, path)
     (tmp_path / "voices.yaml").write_text(MEL, encoding="utf-8")
     return path, tmp_path / "voices.yaml"
 
