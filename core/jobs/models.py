@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -89,9 +90,10 @@ class Removed(msgspec.Struct, frozen=True):
 
 
 class Speed(msgspec.Struct, frozen=True):
-    """How fast a model ran here: seconds of audio per second of one pass, in the precision that was fastest."""
+    """How fast a model ran here: seconds of audio per second of one pass, in the precision that `auto` takes."""
 
     device: str
+    precision: str
     realtime_factor: float
 
 
@@ -172,10 +174,6 @@ def members(name: str) -> tuple[str, ...]:
 
 def listed(card: Card) -> Listed:
     """A card, and what this machine knows of it."""
-    speeds = tuple(
-        Speed(device, finding.realtime_factor or 0.0)
-        for device, finding in learnt.fastest(registry.network_version(card)).items()
-    )
     return Listed(
         name=card.name,
         architecture=card.architecture,
@@ -186,8 +184,16 @@ def listed(card: Card) -> Listed:
         bytes=sum(item.bytes for item in card.weights),
         licence=card.licence,
         about=card.about,
-        speeds=speeds,
+        speeds=tuple(_speeds(registry.network_version(card))),
     )
+
+
+def _speeds(network_version: str) -> Iterator[Speed]:
+    for device, findings in learnt.load().networks.get(network_version, {}).items():
+        precision = learnt.best_precision(network_version, device)
+        factor = findings[precision].realtime_factor if precision in findings else None
+        if factor is not None:
+            yield Speed(device, precision, factor)
 
 
 def ranked(cards: list[Card], source: str) -> tuple[Ranking, ...]:

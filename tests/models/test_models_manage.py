@@ -86,9 +86,12 @@ def test_what_ran_here_is_told_with_its_speed(own_card: Callable[..., Card]) -> 
     card = own_card()
     version = registry.network_version(card)
     learnt.remember(version, "cpu, torch 2", "fp32", learnt.Finding(realtime_factor=1.5))
-    learnt.remember(version, "cpu, torch 2", "bf16", learnt.Finding(realtime_factor=2.5))
+    learnt.remember(version, "cpu, torch 2", "bf16", learnt.Finding(realtime_factor=2.5, difference_db=-50.0))
     (found,) = (model for model in models.listing().models if model.name == "mine")
-    assert found.speeds == (models.Speed("cpu, torch 2", 2.5),)
+    assert found.speeds == (models.Speed("cpu, torch 2", "fp32", 1.5),), "bf16 is too far off to be taken"
+    learnt.remember(version, "cpu, torch 2", "bf16", learnt.Finding(difference_db=-70.0))
+    (found,) = (model for model in models.listing().models if model.name == "mine")
+    assert found.speeds == (models.Speed("cpu, torch 2", "bf16", 2.5),)
     assert not found.installed
     assert found.bytes == card.weights[0].bytes
 

@@ -107,7 +107,10 @@ class ModelsPanel(Panel[None]):
             ("network", f"{card.architecture}, {card.sample_rate} Hz, {card.overlap:g} passes"),
             ("licence", card.licence),
             ("source", card.source),
-            *((f"{speed.realtime_factor:.2g}x here", f"on {speed.device}") for speed in self._speeds[card.name]),
+            *(
+                (f"{speed.realtime_factor:.2g}x here", f"on {speed.device}, {speed.precision}")
+                for speed in self._speeds[card.name]
+            ),
             *((score.metric, _values(score)) for score in card.scores),
         ]
         return [row for name, text in lines if text for row in paragraph(name, text, self.room)]

@@ -251,5 +251,7 @@ def _row(model: Listed) -> tuple[str, ...]:
 
 
 def _speed(model: Listed) -> str:
-    """`2.1x (cpu)`: seconds of audio per second of one pass, by device."""
-    return ", ".join(f"{speed.realtime_factor:.2g}x ({speed.device.partition(',')[0]})" for speed in model.speeds)
+    """`2.1x (cpu, fp32)`: seconds of audio per second of one pass, by device."""
+    return ", ".join(
+        f"{speed.realtime_factor:.2g}x ({speed.device.partition(',')[0]}, {speed.precision})" for speed in model.speeds
+    )
