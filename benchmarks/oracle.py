@@ -127,10 +127,27 @@ def bs_roformer(chunk: int, stems: int = 1, **config: Any) -> Pair:
     return Pair(ours, with_same_weights(theirs, tensors), chunk)
 
 
+def demucs(name: str) -> Pair:
+    """A network of Demucs as the built-in card `name` has it; the fine-tuned ones are made like `htdemucs`."""
+    from demucs_infer.hdemucs import HDemucs
+    from demucs_infer.htdemucs import HTDemucs
+
+    card = registry.find(name)
+    kind = HTDemucs if card.architecture == "htdemucs" else HDemucs
+    theirs = kind(**{"sources": list(card.stems), **card.config})
+    tensors = random_weights(theirs)
+    config = {name: value for name, value in card.config.items() if name != "sources"}
+    ours = built(card.architecture, len(card.stems), card.chunk, config, tensors)
+    return Pair(ours, with_same_weights(theirs, tensors), card.chunk)
+
+
 CASES: dict[str, Callable[[], Pair]] = {
     "mel-band-roformer": lambda: mel_band_roformer(352_800, dim=384, depth=6, stft_hop_length=441),
     "bs-roformer": lambda: bs_roformer(352_800, dim=512, depth=12, stft_hop_length=441),
     "bs-roformer-6": lambda: bs_roformer(588_800, 6, dim=256, depth=12, stft_hop_length=512, use_shared_bias=True),
+    "htdemucs": lambda: demucs("htdemucs"),
+    "htdemucs_6s": lambda: demucs("htdemucs_6s"),
+    "hdemucs_mmi": lambda: demucs("hdemucs_mmi"),
 }
 """Every network with a public configuration of it."""
 

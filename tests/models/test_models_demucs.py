@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from fractions import Fraction
 from pathlib import Path
@@ -147,6 +148,26 @@ def test_a_file_of_the_demucs_programs_says_what_its_network_is(tmp_path):
     rounded = oracle(HTDemucs, TRANSFORMER)
     rounded.load_state_dict({name: tensor.half().float() for name, tensor in theirs.state_dict().items()})
     assert decibels(call(ours, mix()), call(rounded, mix())) < -90
+
+
+def test_the_registry_loads_a_pinned_file(tmp_path):
+    path = write(tmp_path / "net.th", oracle(HTDemucs, TRANSFORMER), TRANSFORMER)
+    data = path.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    item = weights.Weights(url=f"file:{path}", sha256=digest, bytes=len(data), format="demucs")
+    network = registry.load(card(weights=(item,)))
+    assert not network.training
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+    assert call(network, mix(batch=1)).shape == (1, 4, 2, CHUNK)
+
+
+def test_the_transformer_is_one_graph_to_a_compiler():
+    config = TRANSFORMER | {"depth": 2, "t_layers": 2, "dconv_depth": 1, "norm_starts": 1}
+    network = demucs.build(card(config=config), [oracle(HTDemucs, config).state_dict()]).eval().requires_grad_(False)
+    expected = call(network, mix())
+    torch.compiler.reset()
+    compiled: Any = torch.compile(network, backend="eager", fullgraph=True)
+    assert torch.equal(call(compiled, mix()), expected)
 
 
 def test_a_file_of_the_other_class_is_read_too(tmp_path):
