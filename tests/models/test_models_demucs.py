@@ -161,15 +161,6 @@ def test_the_registry_loads_a_pinned_file(tmp_path):
     assert call(network, mix(batch=1)).shape == (1, 4, 2, CHUNK)
 
 
-def test_the_transformer_is_one_graph_to_a_compiler():
-    config = TRANSFORMER | {"depth": 2, "t_layers": 2, "dconv_depth": 1, "norm_starts": 1}
-    network = demucs.build(card(config=config), [oracle(HTDemucs, config).state_dict()]).eval().requires_grad_(False)
-    expected = call(network, mix())
-    torch.compiler.reset()
-    compiled: Any = torch.compile(network, backend="eager", fullgraph=True)
-    assert torch.equal(call(compiled, mix()), expected)
-
-
 def test_a_file_of_the_other_class_is_read_too(tmp_path):
     found: Any = weights.parse(write(tmp_path / "net.th", oracle(HDemucs, HYBRID), HYBRID), "demucs")
     assert found.kind == "HDemucs"
