@@ -101,10 +101,14 @@ class Architecture(msgspec.Struct, frozen=True):
 
 ARCHITECTURES = {
     "bs_roformer": Architecture("models.roformer", version=1),
+    "bsrnn": Architecture("models.bsrnn", version=1),
     "hdemucs": Architecture("models.demucs", version=1),
     "htdemucs": Architecture("models.demucs", version=1),
     "mel_band_roformer": Architecture("models.roformer", version=1),
+    "mdx23c": Architecture("models.mdx23c", version=1),
     "mdxnet": Architecture("models.mdxnet", version=1, takes="paths"),
+    "scnet": Architecture("models.scnet", version=1),
+    "scnet_masked": Architecture("models.scnet", version=1),
     "spleeter": Architecture("models.spleeter", version=1),
     "starter": Architecture("models.starter", version=3),
 }

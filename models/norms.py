@@ -1,0 +1,22 @@
+"""Normalisation over whole maps, for tensors whose channels come last in memory."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+EPSILON = 1e-5
+"""What keeps a norm from dividing by zero: torch's default, with which the networks were trained."""
+
+
+def standardised(x: Tensor, over: tuple[int, ...], weight: Tensor, bias: Tensor) -> Tensor:
+    """`x` at mean 0 and deviation 1 over some dimensions, times `weight` and plus `bias`, which broadcast against it.
+
+    float32, and in the order of memory that `x` has; torch's own norms would put the channels first, or sum up with
+    two digits less.
+    """
+    x = x.float()
+    mean = x.mean(over, keepdim=True)
+    result = torch.sub(x, mean).square_()
+    scale = torch.rsqrt(result.mean(over, keepdim=True) + EPSILON) * weight
+    return torch.addcmul(bias - mean * scale, x, scale, out=result)
