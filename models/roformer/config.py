@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-Count = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1, le=64)]
 PAPER_BANDS = (2,) * 24 + (4,) * 12 + (12,) * 8 + (24,) * 8 + (48,) * 8 + (128, 129)
 """Bins of each band in the public networks with transforms of 2048 samples."""
 
@@ -19,18 +19,18 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     checkpointing), chooses between implementations of the same attention, or is what every separation does anyway.
     """
 
-    dim: Count
+    dim: Annotated[int, Meta(ge=1, le=4096)]
     depth: Count
     stereo: bool = False
-    num_stems: Count = 1
+    num_stems: Annotated[int, Meta(ge=1, le=256)] = 1
     time_transformer_depth: Count = 2
     freq_transformer_depth: Count = 2
     linear_transformer_depth: int = 0
-    dim_head: Count = 64
+    dim_head: Annotated[int, Meta(ge=2, le=1024, multiple_of=2)] = 64
     heads: Count = 8
-    stft_n_fft: Annotated[int, Meta(ge=16)] = 2048
-    stft_hop_length: Count = 512
-    stft_win_length: Annotated[int, Meta(ge=16)] = 2048
+    stft_n_fft: Annotated[int, Meta(ge=16, le=65_536, multiple_of=2)] = 2048
+    stft_hop_length: Annotated[int, Meta(ge=1, le=65_536)] = 512
+    stft_win_length: Annotated[int, Meta(ge=16, le=65_536)] = 2048
     stft_normalized: bool = False
     zero_dc: bool = True
     mlp_expansion_factor: Count = 4
@@ -55,10 +55,6 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             raise ValueError("linear_transformer_depth: linear attention is not supported, only 0")
         if self.use_pope:
             raise ValueError("use_pope: polar positions are not supported, only false")
-        if self.dim_head % 2:
-            raise ValueError("dim_head: must be even, since features turn in pairs")
-        if self.stft_n_fft % 2:
-            raise ValueError("stft_n_fft: must be even")
         if self.stft_win_length > self.stft_n_fft:
             raise ValueError("stft_win_length: longer than stft_n_fft")
         if self.stft_hop_length > self.stft_win_length // 2:
@@ -77,7 +73,7 @@ class BandSplitConfig(Config, frozen=True, forbid_unknown_fields=True, kw_only=T
     layers and one for their outputs.
     """
 
-    freqs_per_bands: tuple[Count, ...] = PAPER_BANDS
+    freqs_per_bands: tuple[Annotated[int, Meta(ge=1)], ...] = PAPER_BANDS
     mask_estimator_depth: Count = 2
 
     def __post_init__(self) -> None:
@@ -93,6 +89,6 @@ class MelBandConfig(Config, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     `mask_estimator_depth` counts hidden layers, one less than there are linear ones.
     """
 
-    num_bands: Count = 60
-    sample_rate: Annotated[int, Meta(ge=1000)] = 44_100
-    mask_estimator_depth: Annotated[int, Meta(ge=0)] = 1
+    num_bands: Annotated[int, Meta(ge=1, le=4096)] = 60
+    sample_rate: Annotated[int, Meta(ge=8000, le=192_000)] = 44_100
+    mask_estimator_depth: Annotated[int, Meta(ge=0, le=64)] = 1
