@@ -55,7 +55,8 @@ class Engine:
     """One network on one device, with its windows.
 
     `module` maps float32 [batch, 2, chunk] to float32 [batch, stems, 2, chunk]; `wanted` are the indexes of the stems
-    to keep; `batch` is chunks of a call. A run may be taken up at any frame and then gives the same values as one from
+    to keep, which a module that has an attribute of that name is told: it may leave the others silent. `batch` is
+    chunks of a call. A run may be taken up at any frame and then gives the same values as one from
     the start: batches begin at chunks whose index is a multiple of the batch, and chunks are added up in their order.
     """
 
@@ -76,6 +77,8 @@ class Engine:
         self.device = device
         self.stems = stems
         self.wanted = list(wanted)
+        if hasattr(module, "wanted"):
+            module.wanted = tuple(wanted)
         self.batch = batch
         self.precision: Precision = precision
         self.call = compile_network(module, device) if compiled else module

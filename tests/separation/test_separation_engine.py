@@ -89,6 +89,19 @@ def test_only_wanted_stems_are_kept():
     assert np.abs(stems[0] - 0.2 * signal).max() < 1e-6
 
 
+def test_a_network_that_can_leave_stems_out_is_told_which_are_wanted():
+    class Choosy(Split):
+        wanted: tuple[int, ...] = (0, 1, 2)
+
+        def forward(self, mix: torch.Tensor) -> torch.Tensor:
+            assert self.wanted == (2, 0)
+            return super().forward(mix)
+
+    signal = noise(2, 9000).astype(np.float32)
+    stems = run(engine_of(Choosy([0.5, 0.3, 0.2]), stems=3, wanted=(2, 0)), signal)
+    assert np.abs(stems[1] - 0.5 * signal).max() < 1e-6
+
+
 @pytest.mark.parametrize("ahead", [False, True])
 @pytest.mark.parametrize("batch", [1, 4])
 @pytest.mark.parametrize("first_frame", [1, HOP, 3 * HOP + 17, 8 * CHUNK])
