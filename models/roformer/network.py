@@ -16,11 +16,6 @@ if TYPE_CHECKING:
 
     from models.roformer.config import Config
 
-TOKENS = 2048
-"""Feature vectors that a CPU takes through a transformer at a time: what they become then stays in its cache."""
-SEQUENCES = 65_535
-"""How many sequences the attention kernels of a GPU take in one call."""
-
 
 class Roformer(nn.Module):
     """Maps float32 `[batch, 2, frames]` to `[batch, stems, 2, frames]`.
@@ -98,22 +93,9 @@ class Roformer(nn.Module):
         for along_time, along_bands in cast("Iterable[tuple[Transformer, Transformer]]", self.layers):
             if earlier is not None:
                 features = features + earlier
-            features = transposed(features, along_time, turns[0], dtype)
-            features = transposed(features, along_bands, turns[1], dtype)
+            for transformer, turn in zip((along_time, along_bands), turns, strict=True):
+                features = features.transpose(1, 2).contiguous()
+                transformer(features.flatten(0, 1), turn, dtype)
             if self.config.skip_connection:
                 earlier = features if earlier is None else earlier + features
         return features if self.final_norm is None else self.final_norm(features)
-
-
-def transposed(x: Tensor, transformer: Transformer, turns: Tensor, dtype: torch.dtype) -> Tensor:
-    """`[batch, length, sequences, dim]`, transformed along its length, as `[batch, sequences, length, dim]`."""
-    batch, length, sequences, dim = x.shape
-    out = x.new_empty(batch, sequences, length, dim)
-    size = max(1, TOKENS // length) if x.device.type == "cpu" else SEQUENCES
-    blocks = [
-        pair
-        for source, target in zip(x.transpose(1, 2), out, strict=True)
-        for pair in zip(source.split(size), target.split(size), strict=True)
-    ]
-    transformer(blocks, turns, dtype)
-    return out

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+TOKENS = 1024
+"""Feature vectors that a CPU takes through all layers at a time: what comes between two steps stays in its cache."""
+SEQUENCES = 65_535
+"""As many as the attention kernels of a GPU take in one call."""
+
+
 class Linear(nn.Module):
     """Weight `[outputs, inputs]` and bias `[outputs]` of a linear layer, not set before a checkpoint is read."""
 
@@ -93,16 +99,16 @@ class Attention(nn.Module):
         self.to_out = nn.ModuleList([Linear(heads * dim_head, dim, bias=False)])
 
     def weights(self, dtype: torch.dtype) -> AttentionWeights:
-        """The tensors as a pass in `dtype` uses them: a few milliseconds against the minutes of memory they'd take."""
+        """The tensors as a pass in `dtype` uses them; made anew each time, which costs little, to hold none twice."""
         qkv, gates, out = self.to_qkv, self.to_gates, cast(Linear, self.to_out[0])
         assert gates.bias is not None
-        # rows of an even width can be read as complex numbers
-        odd = gates.weight.new_zeros(self.heads % 2, gates.weight.shape[1])
+        # kernels are fastest with rows of a multiple of eight, and only even ones can be read as complex numbers
+        spare = gates.weight.new_zeros(-(len(qkv.weight) + self.heads) % 8, gates.weight.shape[1])
         qkv_bias = gates.bias.new_zeros(len(qkv.weight)) if qkv.bias is None else qkv.bias
         return AttentionWeights(
             self.norm.gamma,
-            torch.cat((qkv.weight, gates.weight, odd)).to(dtype),
-            torch.cat((qkv_bias, gates.bias, odd[:, 0])).to(dtype),
+            torch.cat((qkv.weight, gates.weight, spare)).to(dtype),
+            torch.cat((qkv_bias, gates.bias, spare[:, 0])).to(dtype),
             out.weight.to(dtype),
             None if out.bias is None else out.bias.to(dtype),
             self.heads,
@@ -165,14 +171,13 @@ class Transformer(nn.Module):
         )
         self.norm = Norm(dim) if norm else None
 
-    def forward(self, blocks: list[tuple[Tensor, Tensor]], turns: Tensor, dtype: torch.dtype) -> None:
-        """Fills each block's target with what its source becomes: pairs of `[sequences, length, dim]`."""
+    def forward(self, x: Tensor, turns: Tensor, dtype: torch.dtype) -> None:
+        """Transforms sequences float32 `[sequences, length, dim]` in place, their layers computing in `dtype`."""
         pairs = cast("Iterable[tuple[Attention, FeedForward]]", self.layers)
         layers = [(attention.weights(dtype), feed.weights(dtype)) for attention, feed in pairs]
-        for source, x in blocks:
-            x.copy_(source)
+        for block in x.split(max(1, TOKENS // x.shape[1]) if x.device.type == "cpu" else SEQUENCES):
             for attention, feed in layers:
-                add_attention(x, attention, turns)
-                add_feed_forward(x, feed)
+                add_attention(block, attention, turns)
+                add_feed_forward(block, feed)
             if self.norm is not None:
-                x.copy_(self.norm(x))
+                block.copy_(self.norm(block))

@@ -10,9 +10,9 @@ import torch
 from pymss_core.modules._dsp import mel_filterbank
 from pymss_core.modules.bs_roformer import BSRoformer, MelBandRoformer
 
-from benchmarks.oracle import SHARED_BIAS, built, decibels, random_weights, with_same_weights
+from benchmarks.oracle import SHARED_BIAS, built, decibels, random_weights
 from core.errors import UnbakeError
-from models.roformer import bands, network
+from models.roformer import bands, transformer
 from models.roformer.config import PAPER_BANDS
 
 FRAMES = 3000
@@ -43,7 +43,8 @@ def pair(config: dict[str, Any]) -> tuple[torch.nn.Module, torch.nn.Module]:
     else:
         theirs = BSRoformer(**config)
     tensors = random_weights(theirs, SHARED_BIAS)
-    return ours(config, tensors), with_same_weights(theirs, tensors)
+    theirs.load_state_dict(tensors)
+    return ours(config, tensors), theirs.eval()
 
 
 def ours(config: dict[str, Any], tensors: dict[str, torch.Tensor], chunk: int = FRAMES) -> torch.nn.Module:
@@ -70,7 +71,7 @@ def as_on_a_gpu(monkeypatch):
     """Groups of bands, and all sequences, in one call each."""
     parts = bands.PerBand.parts
     monkeypatch.setattr(bands.PerBand, "parts", lambda self, device: parts(self, torch.device("meta")))
-    monkeypatch.setattr(network, "TOKENS", 1 << 30)
+    monkeypatch.setattr(transformer, "TOKENS", 1 << 30)
 
 
 CONFIGS = {
@@ -168,7 +169,7 @@ def test_the_same_chunk_gives_the_same_samples(small):
 
 def test_block_sizes_do_not_matter(small, monkeypatch):
     expected = call(small, MUSIC)
-    monkeypatch.setattr(network, "TOKENS", 1)
+    monkeypatch.setattr(transformer, "TOKENS", 1)
     assert decibels(call(small, MUSIC), expected) < -100
 
 
