@@ -77,8 +77,9 @@ class Engine:
         self.device = device
         self.stems = stems
         self.wanted = list(wanted)
-        if hasattr(module, "wanted"):
-            module.wanted = tuple(wanted)
+        told: Any = module
+        if hasattr(told, "wanted"):
+            told.wanted = tuple(wanted)
         self.batch = batch
         self.precision: Precision = precision
         self.call = compile_network(module, device) if compiled else module
