@@ -67,11 +67,13 @@ def same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setattr(machine, "glance", lambda: "H200 12/139 GB")
     monkeypatch.setattr(history, "now", lambda: "2026-11-22T17:04:00+00:00")
-    monkeypatch.setattr(registry, "is_installed", lambda card: True)
+    monkeypatch.setattr(registry, "is_installed", lambda card: card.name in HERE)
     monkeypatch.setattr(operations, "check_session", _check)
 
 
 CHECK = operations.check_session
+HERE = ("spleeter-2stems", "starter")
+"""Models that every picture has installed, whatever cards there are."""
 
 
 def _check(session: Session, stems: Mapping[str, Path]) -> Operation[SessionCheck]:
