@@ -66,16 +66,6 @@ def known(network_version: str, device: str) -> dict[str, Finding]:
     return load().networks.get(network_version, {}).get(device, {})
 
 
-def fastest(network_version: str) -> dict[str, Finding]:
-    """By device, what was found of a network in the precision that ran fastest there."""
-    found = {}
-    for device, precisions in load().networks.get(network_version, {}).items():
-        timed = [finding for finding in precisions.values() if finding.realtime_factor is not None]
-        if timed:
-            found[device] = max(timed, key=lambda finding: finding.realtime_factor or 0.0)
-    return found
-
-
 def remember(network_version: str, device: str, precision: str, finding: Finding) -> None:
     """Adds to what is known; what `finding` leaves open stays as it was. A file that can't be written is no matter."""
     with contextlib.suppress(UnbakeError, OSError):

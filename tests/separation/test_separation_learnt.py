@@ -21,7 +21,7 @@ def test_what_is_found_out_is_added_to_what_is_known():
     learnt.remember("net-1", "cpu", "fp32", Finding(realtime_factor=0.5))
     assert learnt.known("net-1", "gpu") == {"bf16": Finding(3.0, -63.0), "fp32": Finding(batch=8)}
     assert learnt.known("net-2", "gpu") == {}
-    assert learnt.fastest("net-1") == {"gpu": Finding(3.0, -63.0), "cpu": Finding(0.5)}
+    assert learnt.known("net-1", "cpu") == {"fp32": Finding(0.5)}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from tui import actions
 from tui.panels.form import Field, Form
 from tui.paths import short
 
+STARTER = "starter"
 DEVICES = ("auto", "cpu", "cuda")
 OVERLAPS = ("1.25", "1.5", "2", "3", "4", "8")
 
@@ -36,7 +37,8 @@ class SeparateForm(Form[Wanted]):
         self._session = session
         self._models = {name: choice for name, choice in stems.choices().items() if choice.installed}
         now = session.separation
-        model = now.model if now.model in self._models else next(iter(self._models), "")
+        usual = (now.model, STARTER, *self._models)
+        model = next((name for name in usual if name in self._models), "")
         choices = (now.model,) if read_only else tuple(self._models)
         stems_from = "" if now.stems_from is None else short(now.stems_from)
         self.fields = [
