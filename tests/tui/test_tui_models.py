@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import random
-import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "models"))
-
-from models_site import Page, Site, serving
 
 from core import places
 from models import fetch, registry
 from models.registry import Card
+from tests.models.models_site import Page, Site, serving
 from tui.panels.ask import Ask
 from tui.panels.models import ModelsPanel
 
