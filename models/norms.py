@@ -19,4 +19,7 @@ def standardised(x: Tensor, over: tuple[int, ...], weight: Tensor, bias: Tensor)
     mean = x.mean(over, keepdim=True)
     result = torch.sub(x, mean).square_()
     scale = torch.rsqrt(result.mean(over, keepdim=True) + EPSILON) * weight
-    return torch.addcmul(bias - mean * scale, x, scale, out=result)
+    shift = bias - mean * scale
+    if torch.compiler.is_compiling():  # which sees for itself what memory it can use again
+        return torch.addcmul(shift, x, scale)
+    return torch.addcmul(shift, x, scale, out=result)
