@@ -13,14 +13,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from models.roformer.dense import BLOCK, Dense, dense, gelu_linear, linear
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-TOKENS = 1024
-"""Feature vectors that a CPU takes through all layers at a time: what comes between two steps stays in its cache."""
+SHORTEST = 1e-12
+"""Length under which the networks were trained not to stretch a vector."""
 SEQUENCES = 65_535
-"""As many as the attention kernels of a GPU take in one call."""
+"""How many the attention kernels of a GPU take in one call."""
 
 
 class Linear(nn.Module):
@@ -41,13 +43,15 @@ class Norm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`[..., dim]` to the same; zeros stay zeros."""
-        return normalised(x, self.gamma)
+        return normalised(x) * self.gamma
 
 
-def normalised(x: Tensor, gamma: Tensor | None = None) -> Tensor:
-    """`[..., dim]` with root mean square 1 over the last axis, times `gamma`."""
-    # networks were trained with 1e-12 as the least length of a vector
-    return F.rms_norm(x, x.shape[-1:], gamma, eps=1e-24 / x.shape[-1])
+def normalised(x: Tensor) -> Tensor:
+    """`[..., dim]` with root mean square 1 over the last axis; zeros stay zeros."""
+    dim = x.shape[-1]
+    if x.device.type == "cpu":  # where torch's own takes several steps that wait for all threads
+        return x * (dim**0.5 / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(SHORTEST))
+    return F.rms_norm(x, (dim,), eps=SHORTEST**2 / dim)
 
 
 class Rotary(nn.Module):
@@ -76,14 +80,12 @@ def turned(pairs: Tensor, turns: Tensor) -> Tensor:
 
 
 class AttentionWeights(NamedTuple):
-    """What one pass needs of an `Attention`: queries, keys, values and gates in one matrix `inputs`."""
+    """What one pass needs of an `Attention`; `inputs` gives queries, keys, values and gates, the norm's gamma within."""
 
-    gamma: Tensor
-    inputs: Tensor
-    bias: Tensor
-    outputs: Tensor
-    output_bias: Tensor | None
+    inputs: Dense
+    outputs: Dense
     heads: int
+    inner: int
 
 
 class Attention(nn.Module):
@@ -105,21 +107,19 @@ class Attention(nn.Module):
         # kernels are fastest with rows of a multiple of eight, and only even ones can be read as complex numbers
         spare = gates.weight.new_zeros(-(len(qkv.weight) + self.heads) % 8, gates.weight.shape[1])
         qkv_bias = gates.bias.new_zeros(len(qkv.weight)) if qkv.bias is None else qkv.bias
+        weight = torch.cat((qkv.weight, gates.weight, spare)) * self.norm.gamma
         return AttentionWeights(
-            self.norm.gamma,
-            torch.cat((qkv.weight, gates.weight, spare)).to(dtype),
-            torch.cat((qkv_bias, gates.bias, spare[:, 0])).to(dtype),
-            out.weight.to(dtype),
-            None if out.bias is None else out.bias.to(dtype),
+            dense(weight, torch.cat((qkv_bias, gates.bias, spare[:, 0])), dtype),
+            dense(out.weight, out.bias, dtype),
             self.heads,
+            out.weight.shape[1],
         )
 
 
 def add_attention(x: Tensor, weights: AttentionWeights, turns: Tensor) -> None:
     """Adds gated attention over sequences `[sequences, length, dim]` to them, in place."""
-    heads, inner = weights.heads, weights.outputs.shape[1]
-    dtype = weights.inputs.dtype
-    projected = F.linear(normalised(x, weights.gamma).to(dtype), weights.inputs, weights.bias)
+    heads, inner, dtype = weights.heads, weights.inner, weights.inputs.dtype
+    projected = linear(normalised(x).to(dtype), weights.inputs)
     # on a CPU the kernel for float32 is the fastest, whatever the precision of the rest
     attended = torch.float32 if x.device.type == "cpu" else dtype
     query_key = turned(projected[..., : 2 * inner].unflatten(-1, (2 * heads, -1)), turns).to(attended)
@@ -128,17 +128,14 @@ def add_attention(x: Tensor, weights: AttentionWeights, turns: Tensor) -> None:
     found = F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
     gates = projected[..., 3 * inner : 3 * inner + heads].sigmoid().unsqueeze(-1)
     found = (found * gates).flatten(2).to(dtype)
-    x.add_(F.linear(found, weights.outputs, weights.output_bias))
+    x.add_(linear(found, weights.outputs))
 
 
 class FeedForwardWeights(NamedTuple):
-    """What one pass needs of a `FeedForward`."""
+    """What one pass needs of a `FeedForward`, the norm's gamma within `up`."""
 
-    gamma: Tensor
-    up: Tensor
-    up_bias: Tensor
-    down: Tensor
-    down_bias: Tensor
+    up: Dense
+    down: Dense
 
 
 class FeedForward(nn.Module):
@@ -150,15 +147,15 @@ class FeedForward(nn.Module):
 
     def weights(self, dtype: torch.dtype) -> FeedForwardWeights:
         """The tensors as a pass in `dtype` uses them."""
-        layers = ("1.weight", "1.bias", "4.weight", "4.bias")
-        tensors = (self.net.get_parameter(name).to(dtype) for name in layers)
-        return FeedForwardWeights(self.net.get_parameter("0.gamma"), *tensors)
+        up, down = (cast(Linear, self.net[name]) for name in ("1", "4"))
+        gamma = cast(Norm, self.net["0"]).gamma
+        return FeedForwardWeights(dense(up.weight * gamma, up.bias, dtype), dense(down.weight, down.bias, dtype))
 
 
 def add_feed_forward(x: Tensor, weights: FeedForwardWeights) -> None:
     """Adds the feed-forward of `[..., dim]` to it, in place."""
-    hidden = F.linear(normalised(x, weights.gamma).to(weights.up.dtype), weights.up, weights.up_bias)
-    x.add_(F.linear(F.gelu(hidden), weights.down, weights.down_bias))
+    hidden = gelu_linear(normalised(x).to(weights.up.dtype), weights.up)
+    x.add_(linear(hidden, weights.down))
 
 
 class Transformer(nn.Module):
@@ -175,7 +172,7 @@ class Transformer(nn.Module):
         """Transforms sequences float32 `[sequences, length, dim]` in place, their layers computing in `dtype`."""
         pairs = cast("Iterable[tuple[Attention, FeedForward]]", self.layers)
         layers = [(attention.weights(dtype), feed.weights(dtype)) for attention, feed in pairs]
-        for block in x.split(max(1, TOKENS // x.shape[1]) if x.device.type == "cpu" else SEQUENCES):
+        for block in x.split(max(1, BLOCK // x.shape[1]) if x.device.type == "cpu" else SEQUENCES):
             for attention, feed in layers:
                 add_attention(block, attention, turns)
                 add_feed_forward(block, feed)

@@ -12,7 +12,7 @@ from pymss_core.modules.bs_roformer import BSRoformer, MelBandRoformer
 
 from benchmarks.oracle import SHARED_BIAS, built, decibels, random_weights
 from core.errors import UnbakeError
-from models.roformer import bands, transformer
+from models.roformer import bands, dense, transformer
 from models.roformer.config import PAPER_BANDS
 
 FRAMES = 3000
@@ -71,7 +71,8 @@ def as_on_a_gpu(monkeypatch):
     """Groups of bands, and all sequences, in one call each."""
     parts = bands.PerBand.parts
     monkeypatch.setattr(bands.PerBand, "parts", lambda self, device: parts(self, torch.device("meta")))
-    monkeypatch.setattr(transformer, "TOKENS", 1 << 30)
+    monkeypatch.setattr(transformer, "BLOCK", 1 << 30)
+    monkeypatch.setattr(dense, "REORDERS", False)
 
 
 CONFIGS = {
@@ -169,7 +170,7 @@ def test_the_same_chunk_gives_the_same_samples(small):
 
 def test_block_sizes_do_not_matter(small, monkeypatch):
     expected = call(small, MUSIC)
-    monkeypatch.setattr(transformer, "TOKENS", 1)
+    monkeypatch.setattr(transformer, "BLOCK", 1)
     assert decibels(call(small, MUSIC), expected) < -100
 
 
