@@ -80,7 +80,7 @@ def turned(pairs: Tensor, turns: Tensor) -> Tensor:
 
 
 class AttentionWeights(NamedTuple):
-    """What one pass needs of an `Attention`; `inputs` gives queries, keys, values and gates, the norm's gamma within."""
+    """What one pass needs of an `Attention`: queries, keys, values and gates come from `inputs`, gamma is within."""
 
     inputs: Dense
     outputs: Dense
