@@ -37,8 +37,9 @@ class ModelsPanel(Panel[None]):
 
     def _look(self) -> None:
         found, self._broken = registry.all_cards()
-        self._cards = {card.name: card for card in found.values()}
         self._here = {card.name for card in found.values() if registry.is_installed(card)}
+        # what can be used now comes first
+        self._cards = dict(sorted(found.items(), key=lambda item: item[0] not in self._here))
         self._ensembles = {name: choice for name, choice in stems.choices().items() if choice.made_of}
         self._speeds: dict[str, tuple[Speed, ...]] = {}
 
