@@ -175,7 +175,7 @@ class BandSplit(nn.Module):
                 for layer, (start, stop) in zip(self.norm_fc_modules, self.bands, strict=True)
             ],
             dim=2,
-        )
+        ).float()
 
 
 class Recurrent(nn.Module):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import re
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import msgspec
 import torch
@@ -73,9 +73,7 @@ class InstanceNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`[batch, channels, time, frequency]` to the same."""
-        if x.dtype != torch.float32:
-            return F.instance_norm(x, weight=self.weight, bias=self.bias)
-        return standardised(x, (2, 3), self.weight[:, None, None], self.bias[:, None, None])
+        return standardised(x, (2, 3), self.weight[:, None, None], self.bias[:, None, None]).to(x.dtype)
 
 
 class Gelu(nn.Module):
@@ -96,7 +94,7 @@ class Dense(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`[batch, channels, time, inputs]` to `[batch, channels, time, outputs]`, channels last in memory in both."""
         frames = x.permute(0, 2, 3, 1).flatten(0, 1)
-        out = torch.bmm(self.weight.expand(len(frames), -1, -1), frames)
+        out = torch.bmm(self.weight.to(x.dtype).expand(len(frames), -1, -1), frames)
         return out.unflatten(0, (len(x), -1)).permute(0, 3, 1, 2)
 
 
@@ -234,6 +232,7 @@ class Mdx23c(nn.Module):
             nn.Conv2d(widths[0], stems * seen, 1, bias=False),
         )
         self.stft = Stft(config.n_fft, config.hop_length)
+        cast("Any", self).to(memory_format=torch.channels_last)
 
     def banded(self, spectra: Tensor) -> Tensor:
         """Spectra `[batch, 2, bins, time]` as float32 `[batch, 4 bands, time, bins of a band]`, channels last.

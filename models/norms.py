@@ -12,11 +12,10 @@ EPSILON = 1e-5
 def standardised(x: Tensor, over: tuple[int, ...], weight: Tensor, bias: Tensor) -> Tensor:
     """`x` at mean 0 and deviation 1 over some dimensions, times `weight` and plus `bias`, which broadcast against it.
 
-    float32, and in the order of memory that `x` has; torch's own norms would put the channels first, or sum up with
-    two digits less.
+    Computed in float32, whatever `x` is, and float32; in the order of memory that `x` has. Torch's own norms would put
+    the channels first, or sum up with two digits less.
     """
-    x = x.float()
-    mean = x.mean(over, keepdim=True)
+    mean = x.mean(over, keepdim=True, dtype=torch.float32)
     result = torch.sub(x, mean).square_()
     scale = torch.rsqrt(result.mean(over, keepdim=True) + EPSILON) * weight
     shift = bias - mean * scale

@@ -292,6 +292,7 @@ class Separation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`[batch, bins, time, channels]` to the same."""
+        x = x.float()
         for number, layer in enumerate(self.dp_modules):
             x = from_spectrum(layer(x)) if number % 2 else to_spectrum(layer(x))
         return x
