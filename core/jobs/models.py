@@ -20,6 +20,7 @@ from core.events import Operation
 from core.jobs.trial import Trial, try_out
 from core.separation import ensembles, learnt
 from core.separation import stems as stem_sets
+from core.separation.device import check_device_name, resolve_device
 from core.separation.stems import Choice
 from models import registry
 from models import weights as weight_files
@@ -267,10 +268,14 @@ def fetch(name: str) -> Operation[Fetched]:
 def check(names: tuple[str, ...] = (), device: str = "auto") -> Operation[Checked]:
     """Tries models out, those that are installed when none is named: hashes, the network, one chunk through it.
 
-    What is wrong with one is among the results, and the others are tried all the same. Raises UnbakeError only for
-    names that there are not.
+    An ensemble's name stands for its models. What is wrong with one is among the results, and the others are tried all
+    the same. Raises UnbakeError only for names and devices that there are not.
     """
-    cards = [registry.find(name) for name in names] or [
+    check_device_name(device)
+    if device != "auto":
+        resolve_device(device)
+    asked = dict.fromkeys(member for name in names for member in members(name))
+    cards = [registry.find(name) for name in asked] or [
         card for card in registry.cards().values() if registry.is_installed(card)
     ]
     found = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from importlib import metadata
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -16,7 +17,7 @@ from core.events import Note, Operation
 from core.handover.certificate import Certificate, as_json, as_markdown, certify, full_report
 from core.jobs import sessions
 from core.recombine.render import OversPolicy, render
-from core.separation.device import check_device_name
+from core.separation.device import GPU_ONLY, Precision, check_device_name, check_precision, resolve_device
 from core.separation.store import StemSet
 from core.session import files, history, presets
 from core.session.document import Session
@@ -40,18 +41,20 @@ def repair(
     *,
     session_path: Path | None = None,
     model: str | None = None,
+    precision: Precision | Literal["auto"] = "auto",
     stems_from: Path | None = None,
     align: bool = False,
     device: str = "auto",
 ) -> Operation[Certificate]:
     """Lays a preset over a session of `source`, separates what it needs, renders, proves.
 
-    With `session_path` of an existing session the preset is laid over that one, otherwise over a fresh session, which
-    is saved beside the source; what lay there before stays in its history. Everything that can be refused is refused
-    before the first minute of work. Raises UnbakeError.
+    With `session_path` of an existing session the preset is laid over that one, otherwise over a fresh session, made
+    by `model` in `precision` and saved beside the source; what lay there before stays in its history. Everything that
+    can be refused is refused before the first minute of work. Raises UnbakeError.
     """
     started = time.monotonic()
     check_device_name(device)
+    check_precision(precision, resolve_device(device) if precision in GPU_ONLY else device)
     preset = presets.find(preset_name)
     stems: StemSet | None = None
     own_session = session_path is None
@@ -70,14 +73,27 @@ def repair(
                 where=session_path,
                 remedy="leave --model and --stems-from out, or name a new session",
             )
+        if precision not in ("auto", session.separation.precision):
+            raise UnbakeError(
+                f"the session has its stems in {session.separation.precision}",
+                where=session_path,
+                remedy=f"unbake session set {session_path} separation.precision={precision}",
+            )
     else:
         if stems_from is not None and model is not None:
             raise UnbakeError("--model and --stems-from exclude each other")
+        if stems_from is not None and precision != "auto":
+            raise UnbakeError("--precision is about stems made here", remedy="leave it out, or --stems-from")
         before = files.load(session_path) if session_path.exists() else None
         if before is None:
             sessions.check_new(session_path, source, force=delivery.force)
         session, stems = yield from sessions.new_session(
-            source, model=model or "starter", stems_from=stems_from, align=align
+            source,
+            model=model or "starter",
+            device=device,
+            precision=precision,
+            stems_from=stems_from,
+            align=align,
         )
         if before is not None and before.rights:
             session = msgspec.structs.replace(session, rights=before.rights)

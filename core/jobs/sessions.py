@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -21,14 +22,21 @@ from core.session import files, history
 from core.session.document import RESIDUAL, Separation, Session, Source
 from core.session.toml import Origin
 
+if TYPE_CHECKING:
+    from core.separation.device import Precision
+
 EXTERNAL = "external"
 """The model of a session whose stems another tool made."""
 
 
-def separation_by(model: str) -> Separation:
-    """How a session is separated by a model or an ensemble of that name. Raises UnbakeError when there is none."""
+def separation_by(model: str, *, device: str = "auto", precision: Precision | Literal["auto"] = "auto") -> Separation:
+    """How a session is separated by a model or an ensemble of that name. Raises UnbakeError when there is none.
+
+    The precision that "auto" stands for here and now is written down, so that the session stays what it is.
+    """
     choice = stem_sets.choice(model)
-    return Separation(model=choice.name, stems=choice.stems, overlap=choice.overlap)
+    settled = stem_sets.precision_for(model, device) if precision == "auto" else precision
+    return Separation(model=choice.name, stems=choice.stems, overlap=choice.overlap, precision=settled)
 
 
 def request_of(separation: Separation, device: str = "auto", from_seconds: float = 0.0) -> SeparationRequest:
@@ -64,16 +72,24 @@ def describing_source(path: Path) -> Operation[Source]:
 
 
 def new_session(
-    source: Path, *, model: str = "starter", stems_from: Path | None = None, align: bool = False
+    source: Path,
+    *,
+    model: str = "starter",
+    device: str = "auto",
+    precision: Precision | Literal["auto"] = "auto",
+    stems_from: Path | None = None,
+    align: bool = False,
 ) -> Operation[tuple[Session, StemSet | None]]:
     """A session on `source` without an edit. Stems of another tool are taken into the store at once, and given too.
 
+    `device` and `precision` as `separation_by` has them.
     Raises UnbakeError for an unreadable source, an unknown model, or stems that do not belong to the source.
     """
     if stems_from is None:
         if align:
             raise UnbakeError("--align is about the stems of another tool", remedy="give --stems-from DIR too")
-        return Session(source=describe_source(source), separation=separation_by(model)), None
+        separation = separation_by(model, device=device, precision=precision)
+        return Session(source=describe_source(source), separation=separation), None
     found = describe_source(source)
     stems = yield from _import(found, stems_from, align=align)
     separation = Separation(

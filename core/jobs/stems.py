@@ -19,7 +19,10 @@ from core.session.document import RESIDUAL, Session
 
 
 class Separated(msgspec.Struct, frozen=True):
-    """Where the stems lie, and what is known of them. `realtime_factor` is of this call, whatever the store gave."""
+    """Where the stems lie, and what is known of them. `realtime_factor` is of this call, whatever the store gave.
+
+    `overlap` is in passes; it and `precision` are None for stems of another tool.
+    """
 
     model: str
     device: str
@@ -30,6 +33,8 @@ class Separated(msgspec.Struct, frozen=True):
     reused: bool
     seconds: float
     realtime_factor: float
+    overlap: float | None
+    precision: str | None
     schema: int = 1
 
 
@@ -91,6 +96,8 @@ def _deliver(found: StemSet, source: Path, folder: Path, started: float, *, forc
         reused=found.reused,
         seconds=seconds,
         realtime_factor=found.frames / found.sample_rate / seconds,
+        overlap=found.overlap or None,
+        precision=found.precision if found.overlap else None,
     )
 
 

@@ -46,6 +46,7 @@ def try_out(card: Card, device: str) -> Operation[tuple[str, tuple[Trial, ...]]]
     are not the card's, a device that isn't here or has no room, and stems of a wrong shape or that are no numbers in
     single precision; a coarser one that gives such is noted and left out.
     """
+    auto = device == "auto"
     device = resolve_device(device)
     stage = f"trying {card.name}"
     precisions = CPU_PRECISIONS if device == "cpu" else PRECISIONS
@@ -69,8 +70,9 @@ def try_out(card: Card, device: str) -> Operation[tuple[str, tuple[Trial, ...]]]
             continue
         difference_db = None if exact is None else _difference_db(stems, exact)
         exact = stems if exact is None else exact
-        trial = Trial(precision, seconds, card.chunk / card.sample_rate / seconds, difference_db)
-        remember(version, hardware, precision, Finding(trial.realtime_factor, difference_db))
+        factor = card.chunk / card.sample_rate / seconds
+        trial = Trial(precision, seconds, factor, difference_db)
+        remember(version, hardware, precision, Finding(factor, difference_db, tried_factor=factor), auto=auto)
         trials.append(trial)
     return hardware, tuple(trials)
 

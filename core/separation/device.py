@@ -22,6 +22,8 @@ Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 `bf16`, `fp16`: matrix products, convolutions and what lies between them in 16-bit floats of 7 or 10 bits.
 """
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+GPU_ONLY: tuple[Precision, ...] = ("tf32", "fp16")
+"""Those that a processor has not, or is many times slower in."""
 MOST_CHUNKS = 32
 """Chunks of one network call at most: more fill no GPU better, and cost more when one is done twice."""
 SHARE_OF_MEMORY = 0.8
@@ -38,8 +40,8 @@ def check_precision(name: str, device: str = "") -> None:
     """Refuses what is neither `auto` nor a `Precision`, and on the CPU what only GPUs have."""
     if name not in ("auto", *PRECISIONS):
         raise UnbakeError(f'no precision is called "{name}"', remedy=f"use auto, {', '.join(PRECISIONS)}")
-    if name == "tf32" and device == "cpu":
-        raise UnbakeError("tf32 is a number format of GPUs", where="precision", remedy="use fp32 or bf16")
+    if name in GPU_ONLY and device == "cpu":
+        raise UnbakeError(f"{name} is a number format of GPUs", where="precision", remedy="use fp32 or bf16")
 
 
 def resolve_device(name: str) -> str:

@@ -82,7 +82,7 @@ class Engine:
             told.wanted = tuple(wanted)
         self.batch = batch
         self.precision: Precision = precision
-        self.call = compile_network(module, device) if compiled else module
+        self.call = compile_network(module) if compiled else module
         self.ahead = device != "cpu"
         """Whether the next batch is started before the frames of this one are given out: on a GPU both then go on."""
 
@@ -215,19 +215,21 @@ class Engine:
         self._free()
 
 
-def compile_network(module: nn.Module, device: str) -> Callable[[Tensor], Tensor]:
-    """The network compiled for the device by torch's own compiler, which works at the first call; on a GPU as a graph.
+def compile_network(module: nn.Module) -> Callable[[Tensor], Tensor]:
+    """The network with its blocks compiled by torch's own compiler, each at its first call.
 
+    Blocks, not the whole: over a graph of thousands of steps the compiler sits longer than any song takes. Nothing is
+    tuned by measuring, which would choose other kernels, and other last bits, from run to run.
     Raises UnbakeError when the compiler's own needs are not met.
     """
-    import torch
     from torch._dynamo.exc import TorchDynamoException
 
-    compiled = torch.compile(module, dynamic=False, mode="reduce-overhead" if device != "cpu" else "default")
+    for block in blocks_of(module):
+        block.compile(dynamic=False)
 
     def call(mix: Tensor) -> Tensor:
         try:
-            return compiled(mix)
+            return module(mix)
         except TorchDynamoException as error:
             reason = str(error).strip().splitlines()[0]
             what = f"torch can't compile this network here: {reason[:160]}"
@@ -236,6 +238,22 @@ def compile_network(module: nn.Module, device: str) -> Callable[[Tensor], Tensor
             ) from error
 
     return call
+
+
+def blocks_of(module: nn.Module) -> list[nn.Module]:
+    """The outermost repeated parts of a network: members of its module lists; the network itself where it has none."""
+    from torch import nn
+
+    def parts(parent: nn.Module, repeated: bool) -> Iterator[nn.Module]:
+        for child in parent.children():
+            if isinstance(child, nn.ModuleList):
+                yield from parts(child, True)
+            elif repeated:
+                yield child
+            else:
+                yield from parts(child, False)
+
+    return list(parts(module, False)) or [module]
 
 
 class Ring:

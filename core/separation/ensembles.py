@@ -168,6 +168,17 @@ def check_take(ensemble: Ensemble, number: int, take: Take, origin: toml.Origin)
         origin.fail("bands begin at 0 Hz and rise", ("take", number, "from", 0, "from_hz"))
 
 
+def check_stems(ensemble: Ensemble, where: str) -> None:
+    """Refuses a stem that a model doesn't give, of the models that there are cards of."""
+    cards = registry.cards()
+    for take in ensemble.takes:
+        for member in take.members:
+            stem, card = member.stem or take.stem, cards.get(member.model)
+            if card is not None and stem not in (*card.stems, RESIDUAL):
+                what = f'take {take.stem}: the model {card.name} has no stem "{stem}"'
+                raise UnbakeError(what, where=where, remedy=f"it has: {', '.join(card.stems)}")
+
+
 def read(path: Path) -> Ensemble:
     """An ensemble from a file of the user's."""
     return parse(toml.read_text(path), str(path))
@@ -191,6 +202,7 @@ def all_ensembles() -> tuple[dict[str, Ensemble], list[str]]:
             ensemble = read(path)
             if ensemble.name in cards:
                 raise UnbakeError("a model has this name already", where=path, remedy="choose another name")
+            check_stems(ensemble, str(path))
             found[ensemble.name] = ensemble
         except UnbakeError as error:
             broken.append(error.line())

@@ -25,25 +25,30 @@ if TYPE_CHECKING:
 
 VERIFIED_DB = -60.0
 """A reduced precision is as good as single precision for a network when its stems differ by no more than this."""
+WORTH_IT = 1.15
+"""How many times as fast as single precision a reduced one has to be, so that chance does not choose."""
 FORMAT = 1
 
 
 class Finding(msgspec.Struct, frozen=True):
     """About one network on one device in one precision; None for what was not measured.
 
-    `realtime_factor` is seconds of audio per second of one pass; `difference_db` the rms of the difference to single
-    precision, below the rms of the stems; `batch` chunks of one call.
+    `realtime_factor` is seconds of audio per second of one pass, of whatever ran last; `difference_db` the rms of the
+    difference to single precision, below the rms of the stems; `batch` chunks of one call. `tried_factor` is the speed
+    in a trial, where all precisions ran one after the other: only that decides, so that a busy machine never does.
     """
 
     realtime_factor: float | None = None
     difference_db: float | None = None
     batch: int | None = None
+    tried_factor: float | None = None
 
 
 class Findings(msgspec.Struct, frozen=True):
-    """The file: network version -> device -> precision -> what was found."""
+    """The file: network version -> device -> precision -> what was found. `auto` is the device of that name here."""
 
     format: int = FORMAT
+    auto: str = ""
     networks: dict[str, dict[str, dict[str, Finding]]] = {}
 
 
@@ -66,8 +71,11 @@ def known(network_version: str, device: str) -> dict[str, Finding]:
     return load().networks.get(network_version, {}).get(device, {})
 
 
-def remember(network_version: str, device: str, precision: str, finding: Finding) -> None:
-    """Adds to what is known; what `finding` leaves open stays as it was. A file that can't be written is no matter."""
+def remember(network_version: str, device: str, precision: str, finding: Finding, *, auto: bool = False) -> None:
+    """Adds to what is known; what `finding` leaves open stays as it was. A file that can't be written is no matter.
+
+    `auto` says that the device was not asked for by name.
+    """
     with contextlib.suppress(UnbakeError, OSError):
         lock = Lock(path().with_suffix(".lock"))
         if not lock.acquire():
@@ -78,6 +86,7 @@ def remember(network_version: str, device: str, precision: str, finding: Finding
             before = devices.get(precision, Finding())
             changes = {key: value for key, value in msgspec.structs.asdict(finding).items() if value is not None}
             devices[precision] = msgspec.structs.replace(before, **changes)
+            found = msgspec.structs.replace(found, auto=device if auto else found.auto)
             write_bytes_atomically(path(), msgspec.json.format(msgspec.json.encode(found), indent=2), force=True)
         finally:
             lock.release()
@@ -86,27 +95,27 @@ def remember(network_version: str, device: str, precision: str, finding: Finding
 def settle(asked: Precision | Literal["auto"], device: str, network_versions: Sequence[str]) -> Precision:
     """The precision that `auto` stands for: the best one, where it is the same for all networks, else single.
 
-    `device` is as asked for. Torch is only imported where something is known of every network.
+    `device` is as asked for. For "auto" it is what that was found to be last, so that the app can ask without torch;
+    for others torch is imported where something is known of every network.
     """
     if asked != "auto":
         return asked
-    networks = load().networks
-    if not all(version in networks for version in network_versions):
+    found = load()
+    if not all(version in found.networks for version in network_versions):
         return "fp32"
-    hardware = describe_device(resolve_device(device))
+    hardware = found.auto if device == "auto" else describe_device(resolve_device(device))
     best: set[Precision] = {best_precision(version, hardware) for version in network_versions}
     return best.pop() if len(best) == 1 else "fp32"
 
 
 def best_precision(network_version: str, device: str) -> Precision:
-    """The fastest precision that was verified for a network on a device; single precision where none was."""
+    """The fastest precision that was verified for a network on a device and is worth it; else single precision."""
     precisions = known(network_version, device)
-    plain = precisions.get("fp32", Finding()).realtime_factor or 0.0
     best: Precision = "fp32"
-    fastest_yet = plain
+    fastest_yet = WORTH_IT * (precisions.get("fp32", Finding()).tried_factor or 0.0)
     for precision in ("tf32", "bf16", "fp16"):
         finding = precisions.get(precision, Finding())
-        speed, difference_db = finding.realtime_factor or 0.0, finding.difference_db
+        speed, difference_db = finding.tried_factor or 0.0, finding.difference_db
         if difference_db is not None and difference_db <= VERIFIED_DB and speed > fastest_yet:
             best, fastest_yet = precision, speed
     return best

@@ -252,7 +252,10 @@ def run(
             check_source()
             work.save(State(frames=length, scales=scales, computed_by=computed_by))
         first = min(work.state.frames - 1, int(request.from_seconds * network.sample_rate))
-        yield from run_network(recipe, network, device, info, work, first, request.variant)
+        finding = yield from run_network(recipe, network, device, info, work, first, request.variant)
+        if finding is not None:
+            auto = request.device == "auto"
+            learnt.remember(network.version, computed_by, recipe.precision, finding, auto=auto)
         check_source()
         tracks = functools.partial(work_tracks, work, network.sample_rate, info)
         result = yield from put(recipe, info, tracks, store, check_source, device=device, computed_by=computed_by)
@@ -366,13 +369,16 @@ def refuse_unusable(block: NDArray[np.floating], first_frame: int, info: AudioIn
 
 def run_network(
     recipe: Recipe, network: Network, device: str, info: AudioInfo, work: Work, first_frame: int, variant: Variant
-) -> Operation[None]:
-    """Fills the work files of every channel group with the network's stems, from `first_frame` outward."""
+) -> Operation[learnt.Finding | None]:
+    """Fills the work files of every channel group with the network's stems, from `first_frame` outward.
+
+    Gives what was found of the network meanwhile, None where nothing was left to do.
+    """
     length = work.state.frames
     plan = ChunkPlan(length + variant.shift, network.chunk, hop_of(network.chunk, recipe.overlap))
     stage, total, done = f"separating {'/'.join(recipe.stems)}", length * len(work.groups), work.state.done_frames()
     if done == total:
-        return
+        return None
     if done:
         yield Note(f"an earlier run is taken up at {100.0 * done / total:.0f}%")
     yield Progress(stage, done, total, info.seconds)
@@ -404,11 +410,10 @@ def run_network(
         engine.close()
     passes = (done - before) / network.sample_rate * recipe.overlap
     took = time.monotonic() - began
-    finding = learnt.Finding(
+    return learnt.Finding(
         realtime_factor=passes / took if took > LEAST_SECONDS else None,
         batch=batch if device != "cpu" and batch < plan.count else None,
     )
-    learnt.remember(network.version, hardware, recipe.precision, finding)
 
 
 def known_batch(network: Network, hardware: str, precision: Precision, plan: ChunkPlan) -> int:

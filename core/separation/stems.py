@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from core.errors import UnbakeError
-from core.separation import ensembles, together
+from core.separation import ensembles, learnt, together
 from core.separation import separate as separation
 from models import registry
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from core.events import Operation
+    from core.separation.device import Precision
     from core.separation.ensembles import Ensemble
     from core.separation.separate import SeparationRequest
     from core.separation.store import Recipe, StemSet
@@ -77,6 +78,20 @@ def of_ensemble(ensemble: Ensemble) -> Choice:
         made_of=ensemble.models,
         caution="; ".join(dict.fromkeys(card.caution for card in known if card.caution)),
     )
+
+
+def precision_for(name: str, device: str = "auto") -> Precision:
+    """The fastest precision that was verified here for a model or every model of an ensemble, else single precision.
+
+    Where `device` is "auto", torch is not imported. Raises UnbakeError for an unknown model.
+    """
+    ensemble = ensembles.find(name)
+    models = (name,) if ensemble is None else ensemble.models
+    cards = registry.cards()
+    if not all(model in cards for model in models):
+        choice(name)
+        return "fp32"
+    return learnt.settle("auto", device, [registry.network_version(cards[model]) for model in models])
 
 
 def recipe_of(source_sha256: str, request: SeparationRequest) -> Recipe:

@@ -66,6 +66,12 @@ class Recipe(msgspec.Struct, frozen=True):
     compiled: bool = False
     variant: str = ""
 
+    @property
+    def how(self) -> str:
+        """Passes, precision and the like in words; empty for stems of another tool."""
+        words = [f"{self.overlap:g} passes", self.precision] if self.overlap else []
+        return ", ".join([*words, *(["compiled"] if self.compiled else []), *([self.variant] if self.variant else [])])
+
     def key(self) -> str:
         """SHA-256 over the canonical JSON of the recipe, its first 16 hexadecimal digits.
 
@@ -135,14 +141,16 @@ class StemSet(msgspec.Struct, frozen=True):
     device: str
     reused: bool
     notes: tuple[str, ...] = ()
+    overlap: float = 0.0
+    precision: Precision = "fp32"
 
 
 class Listed(msgspec.Struct, frozen=True):
     """One line of `unbake store list`.
 
     `kind` is "stems" for a usable entry, "partial" for work to be taken up, "damaged" for what can't be used (also
-    entries of an older version), "newer" for stems that a newer unbake made. `days` is the time since it was last used;
-    `in_use` when a separation holds it now.
+    entries of an older version), "newer" for stems that a newer unbake made. `how` is passes and precision in words,
+    where they are known. `days` is the time since it was last used; `in_use` when a separation holds it now.
     """
 
     id: str
@@ -154,6 +162,7 @@ class Listed(msgspec.Struct, frozen=True):
     bytes: int
     days: float
     in_use: bool
+    how: str = ""
 
 
 class Pruned(msgspec.Struct, frozen=True):
@@ -337,11 +346,12 @@ class Store:
                 raise Unusable(folder, f"{stored.file} was changed since it was stored ({name})")
 
     def _listed(self, folder: Path, kind: str) -> Listed:
-        model, source, stems = "", "", ()
+        model, source, stems, how = "", "", (), ""
         try:
             if kind == "stems":
                 entry = self._read(folder)
                 model, source, stems = entry.recipe.model, entry.source.name, entry.recipe.stems
+                how = entry.recipe.how
             elif kind == "partial":
                 about = msgspec.json.decode((folder / ABOUT).read_bytes(), type=About)
                 model, source, stems = about.model, about.source, about.stems
@@ -354,7 +364,8 @@ class Store:
             source = "?"
         name = folder.name[-KEY_DIGITS:]
         in_use = kind != "damaged" and self.lock(name).is_held()
-        return Listed(name, kind, str(folder), model, source, stems, folder_bytes(folder), days_unused(folder), in_use)
+        size, days = folder_bytes(folder), days_unused(folder)
+        return Listed(name, kind, str(folder), model, source, stems, size, days, in_use, how)
 
     def _remove(self, line: Listed) -> bool:
         """Removes what a line stands for, unless a separation holds it. Half a removal never looks like an entry."""
@@ -412,6 +423,8 @@ def stem_set(folder: Path, entry: Entry, *, reused: bool) -> StemSet:
         device=entry.device,
         reused=reused,
         notes=entry.notes,
+        overlap=entry.recipe.overlap,
+        precision=entry.recipe.precision,
     )
 
 

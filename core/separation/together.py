@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -145,12 +146,16 @@ def make(
         )
         operation = separate(path, asked, source_sha256=sha256, network=find(one.model), store=store)
         sets[one] = yield from numbered(operation, f"pass {number} of {len(passes)}, {one.model}")
-    describe(store.partial_folder(recipe.key()), info, recipe)
-    store.check_room(stored_bytes(info, len(recipe.stems)))
-    tracks = functools.partial(combined, ensemble, takes, recipe.stems, inputs, sets, info.sample_rate, find)
-    last = next(reversed(sets.values()))
-    made_by = f"{len(sets)} passes of {', '.join(dict.fromkeys(one.model for one in sets))}"
-    return (yield from put(recipe, info, tracks, store, check_source, device=last.device, computed_by=made_by))
+    folder = store.partial_folder(recipe.key())
+    try:
+        describe(folder, info, recipe)
+        store.check_room(stored_bytes(info, len(recipe.stems)))
+        tracks = functools.partial(combined, ensemble, takes, recipe.stems, inputs, sets, info.sample_rate, find)
+        last = next(reversed(sets.values()))
+        made_by = f"{len(sets)} passes of {', '.join(dict.fromkeys(one.model for one in sets))}"
+        return (yield from put(recipe, info, tracks, store, check_source, device=last.device, computed_by=made_by))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def needed(ensemble: Ensemble, stems: tuple[str, ...]) -> list[Take]:

@@ -7,6 +7,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from core.separation import learnt
+from core.separation.device import describe_device
+from core.separation.learnt import Finding
+from models import registry
+
 FAST = ("--model", "spleeter-2stems", "--device", "cpu", "--json")
 TWO = """
 name = "two"
@@ -43,6 +48,26 @@ def test_where_it_begins_changes_nothing_and_how_exactly_it_reckons_does(unbake,
     assert len(unbake("store", "list", "--json").json["entries"]) == 2
 
 
+def test_what_was_verified_is_taken_by_every_command(unbake, make_song, tmp_path: Path) -> None:
+    song = make_song(tmp_path / "m", frames=30_000)
+    version = registry.network_version(registry.find("spleeter-2stems"))
+    hardware = describe_device("cpu")
+    learnt.remember(version, hardware, "fp32", Finding(1.0, tried_factor=1.0), auto=True)
+    learnt.remember(version, hardware, "bf16", Finding(2.0, -65.0, tried_factor=2.0))
+    stems = ("--model", "spleeter-2stems")
+    unbake("separate", song, "-o", tmp_path / "stems", *stems, "--json")
+    repaired = ("repair", song, "--preset", "vocal-lift", *stems, "--overs", "trim", "--force")
+    assert unbake(*repaired).code == 0
+    assert len(unbake("store", "list", "--json").json["entries"]) == 1
+    assert 'precision = "bf16"' in (song.parent / "song.unbake.toml").read_text()
+    assert unbake(*repaired, "--precision", "fp32").code == 0
+    assert len(unbake("store", "list", "--json").json["entries"]) == 2
+    session = tmp_path / "kept.unbake.toml"
+    assert unbake(*repaired, "--session", session).code == 0
+    refused = unbake(*repaired, "--session", session, "--precision", "fp32")
+    assert (refused.code, "the session has its stems in bf16" in refused.err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -50,6 +75,7 @@ def test_where_it_begins_changes_nothing_and_how_exactly_it_reckons_does(unbake,
         (["--from", "-3"], "must be a time"),
         (["--precision", "half"], "invalid choice"),
         (["--precision", "tf32"], "tf32 is a number format of GPUs"),
+        (["--precision", "fp16"], "fp16 is a number format of GPUs"),
     ],
 )
 def test_what_it_can_not_do_is_one_line(unbake, song: Path, tmp_path: Path, words: list[str], says: str) -> None:
@@ -98,7 +124,9 @@ def test_ensembles_are_listed_shown_and_fetched_by_their_models(unbake) -> None:
         "dry-voice"
     }
     shown = unbake("models", "show", "dry-voice")
-    assert "mel-roformer-kim, mel-roformer-dereverb" in shown.out
+    assert "mel-roformer-dereverb, made from vocals" in shown.out
+    assert "mean of bs-roformer-viperx-1297, mel-roformer-kim-ft3" in unbake("models", "show", "voice-duo").out
+    assert "voice-duo" in unbake("models", "list", "--for", "vocals").out
     assert "GPL-3.0" in shown.out
     refused = unbake("models", "fetch", "dry-voice")
     assert refused.code == 2

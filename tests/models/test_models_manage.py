@@ -85,8 +85,8 @@ def test_a_job_that_there_is_not_is_refused_in_a_card(own_card: Callable[..., Ca
 def test_what_ran_here_is_told_with_its_speed(own_card: Callable[..., Card]) -> None:
     card = own_card()
     version = registry.network_version(card)
-    learnt.remember(version, "cpu, torch 2", "fp32", learnt.Finding(realtime_factor=1.5))
-    learnt.remember(version, "cpu, torch 2", "bf16", learnt.Finding(realtime_factor=2.5, difference_db=-50.0))
+    learnt.remember(version, "cpu, torch 2", "fp32", learnt.Finding(1.5, tried_factor=1.5))
+    learnt.remember(version, "cpu, torch 2", "bf16", learnt.Finding(2.5, -50.0, tried_factor=2.5))
     (found,) = (model for model in models.listing().models if model.name == "mine")
     assert found.speeds == (models.Speed("cpu, torch 2", "fp32", 1.5),), "bf16 is too far off to be taken"
     learnt.remember(version, "cpu, torch 2", "bf16", learnt.Finding(difference_db=-70.0))
@@ -274,9 +274,12 @@ def test_a_name_that_is_taken_is_kept(own_card: Callable[..., Card], tmp_path: P
     own_card("starter-two")
     path = tmp_path / "starter-two.ckpt"
     torch.save(models_tiny.tensors(value=0.1), path)
-    for name in ("starter-two", "starter"):
-        with pytest.raises(UnbakeError, match="there is a model of this name"):
-            finish(adding.add(path, config=config, architecture="tiny", name=name))
+    with pytest.raises(UnbakeError, match="there is a model of this name"):
+        finish(adding.add(path, config=config, architecture="tiny", name="starter-two"))
+    for name, kind in (("starter", "a model that ships with unbake"), ("voice-duo", "an ensemble")):
+        for force in (False, True):
+            with pytest.raises(UnbakeError, match=f"is the name of {kind}"):
+                finish(adding.add(path, config=config, architecture="tiny", name=name, force=force))
     finish(adding.add(path, config=config, architecture="tiny", force=True))
     assert registry.find("starter-two").weights[0].url.startswith("file:weights/")
     with pytest.raises(UnbakeError, match="a model's name is made of"):
@@ -329,21 +332,25 @@ def test_installed_models_are_tried_when_none_is_named(own_card: Callable[..., C
     assert "mine" not in {name for name, _ in asked}
 
 
-@pytest.mark.parametrize(
-    ("value", "says"),
-    [(float("nan"), "values that are no numbers"), (float("inf"), "values that are no numbers")],
-)
-def test_a_network_that_gives_no_numbers_fails_and_the_others_are_tried(
-    tiny: None, tmp_path: Path, config: Path, checkpoint: Path, value: float, says: str
-) -> None:
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_not_taken_in(tiny: None, tmp_path: Path, config: Path, value: float) -> None:
     path = tmp_path / "bad.ckpt"
     torch.save(models_tiny.tensors(value=value), path)
+    with pytest.raises(UnbakeError, match="holds values that are no numbers"):
+        finish(adding.add(path, config=config, architecture="tiny"))
+
+
+def test_a_network_that_gives_no_numbers_fails_and_the_others_are_tried(
+    tiny: None, tmp_path: Path, config: Path, checkpoint: Path
+) -> None:
+    path = tmp_path / "bad.ckpt"
+    torch.save(models_tiny.tensors(value=3e38), path)
     finish(adding.add(path, config=config, architecture="tiny"))
     finish(adding.add(checkpoint, config=config, architecture="tiny", name="good"))
     checked = finish(models.check(("bad", "good"), "cpu"))
     assert not checked.passed
     bad, good = checked.models
-    assert says in str(bad.problem)
+    assert "values that are no numbers" in str(bad.problem)
     assert good.problem is None
 
 

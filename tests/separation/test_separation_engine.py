@@ -16,7 +16,7 @@ from core.separation.device import (
     reckoning,
     resolve_device,
 )
-from core.separation.engine import Engine, Scale
+from core.separation.engine import Engine, Scale, blocks_of, compile_network
 from core.separation.plan import ChunkPlan, hop_of
 
 CHUNK = 4096
@@ -179,6 +179,28 @@ def test_precisions_and_their_names():
         check_precision("tf32", "cpu")
     with reckoning("cpu", "fp32"):
         assert not torch.is_autocast_enabled("cpu")
+
+
+def test_what_repeats_in_a_network_is_compiled_and_computes_the_same():
+    class Blocks(Split):
+        def __init__(self) -> None:
+            super().__init__([1.0])
+            self.layers = torch.nn.ModuleList([torch.nn.ModuleList([torch.nn.Tanh()]), torch.nn.Tanh()])
+            self.head = torch.nn.Identity()
+
+        def forward(self, mix: torch.Tensor) -> torch.Tensor:
+            for layer in (self.layers[0][0], self.layers[1]):  # type: ignore[index]
+                mix = layer(mix)
+            return super().forward(self.head(mix))
+
+    network = Blocks()
+    assert [type(block) for block in blocks_of(network)] == [torch.nn.Tanh, torch.nn.Tanh]
+    assert blocks_of(torch.nn.Tanh()), "a network without lists is compiled whole"
+    mix = torch.linspace(-1.0, 1.0, 2 * 64).reshape(1, 2, 64)
+    plain = network(mix)
+    call = compile_network(network)
+    assert torch.allclose(call(mix), plain, atol=1e-6)
+    assert all(block._compiled_call_impl is not None for block in blocks_of(network))
 
 
 def test_compiled_networks_that_cannot_be_compiled_are_one_clear_line(monkeypatch: pytest.MonkeyPatch):

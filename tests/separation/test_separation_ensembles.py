@@ -166,3 +166,11 @@ def test_models_and_ensembles_are_chosen_alike(home: Path):
         stems.choice("tow")
     with pytest.raises(UnbakeError, match='no model is called "startr"; did you mean starter'):
         stems.choice("startr")
+
+
+def test_a_stem_that_its_model_does_not_make_is_said_in_the_list(home: Path) -> None:
+    text = 'name = "wrong"\nabout = "x"\n[[take]]\nstem = "drums"\n[[take.from]]\nmodel = "spleeter-2stems"\n'
+    (home / "wrong.toml").write_text(text)
+    found, broken = ensembles.all_ensembles()
+    assert "wrong" not in found
+    assert 'the model spleeter-2stems has no stem "drums"' in broken[0]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from core import places
+from core.separation import learnt
 from models import fetch, registry
 from models.registry import Card
 from tests.models.models_site import Page, Site, serving
@@ -89,8 +90,21 @@ async def test_a_model_is_fetched_after_a_yes_to_its_size_and_licence(workstatio
         assert registry.is_installed(card)
         assert "installed" in next(line for line in driver.text().splitlines() if "a-mine" in line and "kB" in line)
         await driver.press("enter")
-        await driver.until(lambda: "all of its weights are here" in driver.notices(), "the word")
+        await driver.until(lambda: "All weights of a-mine are here." in driver.text(), "the question")
         assert len(site.requests) == 1
+        await driver.press("t")
+        await driver.until(lambda: "a-mine: " in driver.notices(), "what was found of noise for weights", 60.0)
+
+
+async def test_a_model_that_is_here_is_tried_out(workstation) -> None:
+    async with workstation(None, size=(130, 40)) as driver:
+        await driver.press("M", "slash", *"spleeter-2stems", "enter", "enter")
+        await driver.until(lambda: isinstance(driver.app.screen, Ask), "the question")
+        await driver.press("t")
+        await driver.until(lambda: "spleeter-2stems: right; fp32" in driver.notices(), "what was found", 120.0)
+        assert "bf16" in driver.notices()
+        await driver.until(lambda: "x here" in driver.text(), "the speed in the card")
+        assert learnt.load().auto.startswith("cpu")
 
 
 async def test_what_is_fetched_goes_on_under_a_closed_panel_and_can_be_stopped(

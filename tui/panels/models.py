@@ -1,4 +1,4 @@
-"""The networks: what they split into, whether their weights are here, their licences; fetching and removing them."""
+"""The networks: what they split into, whether their weights are here, their licences; fetched, tried and removed."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from tui.panels.panel import Panel, heading, paragraph
 from tui.widgets.rows import Cell, Row
 
 if TYPE_CHECKING:
+    from core.jobs.trial import Trial
     from tui.app import Workstation
 
 
@@ -27,7 +28,7 @@ class ModelsPanel(Panel[None]):
     """Lists cards and ensembles. What is fetched goes on when the panel is closed; the jobs line tells of it."""
 
     title_text = "models"
-    choice_title = "fetch, or stop"
+    choice_title = "fetch, stop or try"
     hints: ClassVar[tuple[str, ...]] = ("list.choose", "list.remove", "list.filter", "list.close")
 
     def __init__(self, jobs: Jobs) -> None:
@@ -76,7 +77,7 @@ class ModelsPanel(Panel[None]):
     @staticmethod
     def _ensemble(choice: Choice) -> Row:
         state = Cell("installed", "good", 12) if choice.installed else Cell("not here", "warn", 12)
-        made = f"{len(choice.made_of)} models"
+        made = f"{len(choice.made_of)} model{'' if len(choice.made_of) == 1 else 's'}"
         cells = (Cell("  "), Cell(choice.name, "name", 31), state, Cell(made, "", -10), Cell("  "))
         return Row(
             (*cells, Cell(", ".join(choice.stems), "", 28), Cell("  "), Cell(choice.licence, "dim")), choice.name
@@ -117,7 +118,7 @@ class ModelsPanel(Panel[None]):
         return [row for name, text in lines if text for row in paragraph(name, text, self.room)]
 
     def choose(self, key: object) -> None:
-        """Fetches the weights after asking; stops it, after asking, where that is under way."""
+        """Fetches the weights after asking, and stops it where that is under way; tries out what is here."""
         self.run_worker(self._choose(str(key)))
 
     async def _choose(self, name: str) -> None:
@@ -128,12 +129,17 @@ class ModelsPanel(Panel[None]):
                 self._jobs.cancel(running)
             return
         try:
-            plans = [plan for member in models.members(name) if (plan := models.plan(member)).missing]
+            members = models.members(name)
+            plans = [plan for member in members if (plan := models.plan(member)).missing]
         except UnbakeError as error:
             _app(self).complain(error)
             return
         if not plans:
-            self.app.notify(f"{name}: all of its weights are here", markup=False)
+            question = (
+                f"All weights of {name} are here. Run a chunk in every precision, to see that it works and how fast?"
+            )
+            if await self.app.push_screen_wait(Ask(question, [Answer("t", "try it")])):
+                _app(self).run_worker(_try(_app(self), self._jobs, name, members))
             return
         question = "\n\n".join(_question(plan) for plan in plans)
         if await self.app.push_screen_wait(Ask(question, [Answer("f", "fetch")])):
@@ -178,6 +184,31 @@ async def _fetch(app: Workstation, jobs: Jobs, name: str) -> None:
         app.complain(error)
     else:
         app.notify(f"{name} is here", markup=False)
+    _look_again(app)
+
+
+async def _try(app: Workstation, jobs: Jobs, name: str, members: Sequence[str]) -> None:
+    """Has models tried out, and says what was found of each."""
+    app.notify(f"trying {name}: what is found is said here, and kept in the model's card", markup=False)
+    try:
+        found: models.Checked = await jobs.run(messages.CheckModels(tuple(members)), f"trying {name}")
+    except JobStoppedError:
+        return
+    except UnbakeError as error:
+        app.complain(error)
+        return
+    for tried in found.models:
+        said = tried.problem or f"right; {', '.join(_speed(trial) for trial in tried.trials)}"
+        app.notify(f"{tried.name}: {said}", severity="error" if tried.problem else "information", markup=False)
+    _look_again(app)
+
+
+def _speed(trial: Trial) -> str:
+    off = "" if trial.difference_db is None else f" ({trial.difference_db:.0f} dB off)"
+    return f"{trial.precision} {trial.realtime_factor:.2g}x real time{off}"
+
+
+def _look_again(app: Workstation) -> None:
     for screen in app.screen_stack:
         if isinstance(screen, ModelsPanel):
             screen.look_again()

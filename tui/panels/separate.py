@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from core.errors import UnbakeError
-from core.jobs.sessions import EXTERNAL
+from core.jobs import sessions
 from core.separation import stems
 from core.separation.device import PRECISIONS, Precision, check_precision
 from core.session.document import Separation, Session
@@ -54,9 +54,11 @@ class SeparateForm(Form[Wanted]):
         self._describe()
 
     def changed(self, name: str) -> None:
-        """Another model brings its own passes."""
+        """Another model brings its own passes, and the precision that was verified for it."""
         if name == "model":
-            self.field("overlap").value = f"{self._models[self.field('model').value].overlap:g}"
+            usual = sessions.separation_by(self.field("model").value)
+            self.field("overlap").value = f"{usual.overlap:g}"
+            self.field("precision").value = usual.precision
         self._describe()
 
     def go(self, values: dict[str, str]) -> Wanted:
@@ -82,7 +84,7 @@ class SeparateForm(Form[Wanted]):
         now = self._session.separation
         if (now.stems_from, now.align) == (folder, align):
             return now
-        return Separation(model=EXTERNAL, stems_from=folder, align=align)
+        return Separation(model=sessions.EXTERNAL, stems_from=folder, align=align)
 
     def _describe(self) -> None:
         model = self._models.get(self.field("model").value)

@@ -11,7 +11,8 @@ from core.atomic import size_in_words
 from core.errors import UnbakeError
 from core.jobs import models
 from core.jobs.models import Listed, Listing, Plan, Tried
-from core.separation import learnt, stems
+from core.separation import ensembles, learnt, stems
+from core.separation.ensembles import Ensemble, Take
 from core.separation.stems import Choice
 from models import registry
 from models.registry import Score
@@ -30,8 +31,9 @@ def listing(options: Namespace) -> int:
 def show(options: Namespace) -> int:
     """One card, or one ensemble."""
     choice = stems.choice(options.name)
-    if choice.made_of:
-        return _show_ensemble(choice, options)
+    ensemble = ensembles.find(options.name)
+    if ensemble is not None:
+        return _show_ensemble(choice, ensemble, options)
     card = registry.find(options.name)
     listed = models.listed(card)
     value = {
@@ -46,7 +48,9 @@ def show(options: Namespace) -> int:
         ("for", ", ".join(registry.JOBS[job] for job in card.jobs)),
         ("sample rate", f"{card.sample_rate} Hz"),
         ("chunk", f"{card.chunk} frames, {card.chunk / card.sample_rate:.2f} s"),
+        ("passes", f"{card.overlap:g}"),
         ("weights", size_in_words(listed.bytes)),
+        *(("file", f"{item.url}, SHA-256 {item.sha256}") for item in card.weights),
         ("installed", "yes" if listed.installed else "no"),
         ("speed here", _speed(listed)),
         ("licence", card.licence),
@@ -58,12 +62,13 @@ def show(options: Namespace) -> int:
     return 0
 
 
-def _show_ensemble(choice: Choice, options: Namespace) -> int:
-    value = {"schema": 1, **msgspec.to_builtins(choice)}
+def _show_ensemble(choice: Choice, ensemble: Ensemble, options: Namespace) -> int:
+    takes = msgspec.to_builtins(ensemble.takes)
+    value = {"schema": 1, **msgspec.to_builtins(choice), "takes": takes}
     rows = [
         ("architecture", "ensemble"),
         ("stems", ", ".join(choice.stems)),
-        ("made of", ", ".join(choice.made_of)),
+        *((take.stem, _recipe(take)) for take in ensemble.takes),
         ("installed", "yes" if choice.installed else "no"),
         ("licence", choice.licence),
         ("caution", choice.caution),
@@ -71,6 +76,24 @@ def _show_ensemble(choice: Choice, options: Namespace) -> int:
     table_ = table([row for row in rows if row[1]], indent="  ")
     emit(options, value, "\n".join([choice.name, f"  {choice.about}", table_]))
     return 0
+
+
+def _recipe(take: Take) -> str:
+    """How a stem is made: `mean of a (weight 2), b (residual)`."""
+    parts = []
+    for member in take.members:
+        said = [
+            "" if member.weight == 1.0 else f"weight {member.weight:g}",
+            f"its {member.stem}" if member.stem not in ("", take.stem) else "",
+            f"from {member.from_hz:g} Hz" if take.combine == "bands" else "",
+            f"{member.shifts} shifts" if member.shifts > 1 else "",
+            "inverted too" if member.invert else "",
+            "swapped too" if member.swap else "",
+        ]
+        told = ", ".join(word for word in said if word)
+        parts.append(f"{member.model} ({told})" if told else member.model)
+    how = f"{take.combine} of " if len(parts) > 1 else ""
+    return f"{how}{', '.join(parts)}{f', made from {take.of}' if take.of else ''}"
 
 
 def score_in_words(score: Score) -> str:
@@ -230,6 +253,9 @@ def _rankings(found: Listing) -> str:
             *cells, licence = _row(by_name[name])
             rows.append((*cells, _alone(name, str(found.source)), licence))
         blocks.append(f"{found.source}, without a figure that can be compared\n{table(rows, indent='  ')}")
+    if found.ensembles:
+        rows = [(each.name, "installed" if each.installed else "not here", each.about) for each in found.ensembles]
+        blocks.append(f"{found.source}, by several models together\n{table(rows, indent='  ')}")
     return "\n\n".join([*blocks, *found.broken])
 
 

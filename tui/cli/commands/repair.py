@@ -18,6 +18,7 @@ def repair(options: Namespace) -> int:
         delivery(options),
         session_path=options.session,
         model=options.model,
+        precision=options.precision,
         stems_from=options.stems_from,
         align=options.align,
         device=options.device,

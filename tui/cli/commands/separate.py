@@ -32,7 +32,7 @@ def run(options: Namespace) -> int:
     rows = [(name, path) for name, path in result.stems.items()]
     rows += [
         ("residual", result.residual),
-        ("model", f"{result.model} on {result.device}"),
+        ("model", f"{result.model} on {result.device}, {result.precision}, {result.overlap:g} passes"),
         ("stem sum", f"{level(result.stem_sum_residual_dbfs, 'dBFS')} off the source"),
         ("took", f"{result.seconds:.1f} s, {result.realtime_factor:.1f}x real time"),
     ]

@@ -34,4 +34,4 @@ def prune(options: Namespace) -> int:
 def _row(line: Listed) -> tuple[str, ...]:
     state = "in use" if line.in_use else line.kind
     stems, days = ", ".join(line.stems), f"{line.days:.1f} days"
-    return (line.id, state, size_in_words(line.bytes), days, line.model, stems, line.source)
+    return (line.id, state, size_in_words(line.bytes), days, line.model, line.how, stems, line.source)
