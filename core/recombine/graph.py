@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,30 +20,70 @@ from core.recombine.limiter import TruePeakLimiter
 from core.session.document import Session, Strip
 from core.session.processors import Limiter, Processor
 from core.strips.chain import build_chain, build_strip
-from core.strips.stage import Aligned, Series, Stage
+from core.strips.stage import Aligned, AlignedState, Series, Stage
+
+
+class StripState(NamedTuple):
+    """What a strip remembers: how far its stem was read, its processors, and the stem they run ahead of."""
+
+    frame: int
+    processed: AlignedState
+    unprocessed: Block
+
+
+class GraphState(NamedTuple):
+    """What a graph remembers at `frame`, the next one it gives; `heard` is how far its source was read."""
+
+    frame: int
+    heard: int
+    strips: tuple[StripState, ...]
+    output: AlignedState
 
 
 class StripDelta:
     """What one active strip adds to the source: `wet * P(s) - dry * s`, in time with the source.
 
-    The three modes are three settings of it: replace (1, 1), parallel (blend, 0), cancel (0, 1).
+    The three modes are three settings of it: replace (1, 1), parallel (blend, 0), cancel (0, 1). `alone` gives what is
+    left of the stem in the sum instead, which is `s` more.
     """
 
-    def __init__(self, name: str, strip: Strip, stem: AudioReader) -> None:
+    def __init__(self, name: str, strip: Strip, stem: AudioReader, *, alone: bool = False) -> None:
         self._wet, self._dry = {"replace": (1.0, 1.0), "parallel": (strip.blend, 0.0), "cancel": (0.0, 1.0)}[strip.mode]
+        self._dry -= alone
         self._stem = stem
         self._processed = Aligned(build_strip(name, strip, stem.info.sample_rate, stem.info.speakers), self._pull)
         self._unprocessed = np.zeros((stem.info.channels, 0))
 
+    @property
+    def memory(self) -> int:
+        """Frames that a start in the middle has to hear first."""
+        return self._processed.memory
+
+    def seek(self, frame: int) -> None:
+        """Begins anew at a frame, as if nothing had been before."""
+        self._stem.seek(min(frame, self._stem.info.frames))
+        self._processed.reset()
+        self._unprocessed = self._unprocessed[:, :0]
+
+    def state(self) -> StripState:
+        """What it remembers."""
+        return StripState(self._stem.frame, self._processed.state(), self._unprocessed)
+
+    def resume(self, state: StripState) -> None:
+        """Goes on where the state was taken."""
+        self._stem.seek(state.frame)
+        self._processed.resume(state.processed)
+        self._unprocessed = state.unprocessed
+
     def read(self, frames: int) -> Block:
         """The next `frames` frames of the delta, float64 [channels, frames]."""
         if self._wet == 0.0:
-            return -read_padded(self._stem, frames)
+            return -self._dry * read_padded(self._stem, frames)
         processed = self._processed.read(frames)
         stem, self._unprocessed = self._unprocessed[:, :frames], self._unprocessed[:, frames:]
         if self._dry == 0.0:
             return self._wet * processed
-        return processed - stem
+        return self._wet * processed - self._dry * stem
 
     def _pull(self, frames: int) -> Block:
         block = read_padded(self._stem, frames)
@@ -52,11 +93,12 @@ class StripDelta:
 
 
 class Graph:
-    """A session as sound. Use as a context manager; `blocks` runs once from the first frame to the last.
+    """A session as sound. A context manager; `blocks` runs from the first frame to the last, `read` from anywhere.
 
     `stems` maps the names of the session's changed strips to their files, `extra_master` follows the session's own
-    master stage. `on_source` is handed every block of the source as it is read, float64 [channels, frames], which runs
-    ahead of the output by the latency of the master stage.
+    master stage. With `alone` it gives only what the sum holds of these strips, before the master stage. `on_source`
+    is handed every block of the source as it is read, float64 [channels, frames], which runs ahead of the output by
+    the latency of the master stage.
     """
 
     def __init__(
@@ -65,19 +107,28 @@ class Graph:
         stems: Mapping[str, Path],
         *,
         extra_master: Iterable[Processor] = (),
+        alone: Iterable[str] | None = None,
         on_source: Callable[[Block], None] | None = None,
     ) -> None:
         self._open = ExitStack()
         self._on_source = on_source
         self._heard = 0
+        self.frame = 0
+        """The next frame that is given."""
         try:
             self._source = self._open.enter_context(open_reader(Path(session.source.path)))
             self.info: AudioInfo = self._source.info
+            self._alone = alone is not None
             self._strips = [
-                StripDelta(name, session.strips[name], self._open.enter_context(open_stem(name, stems, self.info)))
-                for name in session.changed
+                StripDelta(
+                    name,
+                    session.strips.get(name, Strip()),
+                    self._open.enter_context(open_stem(name, stems, self.info)),
+                    alone=self._alone,
+                )
+                for name in (session.changed if alone is None else alone)
             ]
-            master = (*session.master_active, *extra_master)
+            master = () if self._alone else (*session.master_active, *extra_master)
             self._output = Aligned(Series(build_master(master, self.info)), self._sum)
         except BaseException:
             self._open.close()
@@ -86,11 +137,50 @@ class Graph:
     def blocks(self, frames: int = BLOCK_FRAMES) -> Iterator[Block]:
         """The repaired master, float64 [channels, up to frames]. Raises UnbakeError at a NaN or Inf of the source."""
         for start in range(0, self.info.frames, frames):
-            yield self._output.read(min(frames, self.info.frames - start))
+            yield self.read(min(frames, self.info.frames - start))
+
+    def read(self, frames: int) -> Block:
+        """The next `frames` frames, float64 [channels, frames]; past the end what the processors ring on with."""
+        self.frame += frames
+        return self._output.read(frames)
+
+    @property
+    def pre_roll(self) -> int:
+        """Frames before a place that `seek` hears, so that what comes then is the whole render's to -120 dBFS."""
+        return self._output.memory + max((strip.memory for strip in self._strips), default=0)
+
+    def seek(self, frame: int, pre_roll: int | None = None) -> None:
+        """Goes to a frame of the source, having heard `pre_roll` frames before it (None: its own), or all there are.
+
+        ValueError outside 0 .. frames of the source.
+        """
+        if not 0 <= frame <= self.info.frames:
+            raise ValueError(f"frame {frame} is outside 0 .. {self.info.frames}")
+        start = max(0, frame - (self.pre_roll if pre_roll is None else pre_roll))
+        self._source.seek(start)
+        self.frame = self._heard = start
+        for strip in self._strips:
+            strip.seek(start)
+        self._output.reset()
+        while self.frame < frame:
+            self.read(min(BLOCK_FRAMES, frame - self.frame))
+
+    def state(self) -> GraphState:
+        """What it remembers, for `resume` of a graph of the same session, which then goes on identically."""
+        strips = tuple(strip.state() for strip in self._strips)
+        return GraphState(self.frame, self._heard, strips, self._output.state())
+
+    def resume(self, state: GraphState) -> None:
+        """Goes on where the state was taken, with the very same samples."""
+        self._source.seek(state.heard)
+        self.frame, self._heard = state.frame, state.heard
+        for strip, before in zip(self._strips, state.strips, strict=True):
+            strip.resume(before)
+        self._output.resume(state.output)
 
     def _sum(self, frames: int) -> Block:
         """Source plus deltas; the source itself, to the bit, when no strip is active."""
-        source = self._read_source(frames)
+        source = np.zeros((self.info.channels, frames)) if self._alone else self._read_source(frames)
         for strip in self._strips:
             source = source + strip.read(frames)
         return source

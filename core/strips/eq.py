@@ -22,6 +22,8 @@ Sections = NDArray[np.float64]
 Curve = NDArray[np.float64]
 """Values over frequency: float64 [n]."""
 
+FADED_DB = 180.0
+"""What a filter's ringing falls by until it is forgotten: -140 dB after boosts of up to 40 dB."""
 _SILENCE = 1e-150
 """States below this are let go: far under any sample format, and before denormal numbers slow the filter down."""
 
@@ -70,6 +72,19 @@ def response_db(
     return gain_db
 
 
+def memory_of(filters: Sections) -> int:
+    """Frames until the ringing of second-order sections has fallen by `FADED_DB`.
+
+    Each section falls by the radius of its outer pole per frame; one after another they take no longer than the sum.
+    """
+    frames = 0
+    for row in filters:
+        radius = max(np.abs(np.roots(row[3:])), default=0.0)
+        if radius > 0.0:
+            frames += math.ceil(-FADED_DB / 20.0 * math.log(10.0) / math.log(radius))
+    return frames
+
+
 class Equaliser:
     """Second-order sections as a stage. No latency; phase is minimum phase."""
 
@@ -81,6 +96,7 @@ class Equaliser:
         self._sosfilt = sosfilt
         self._sections = np.ascontiguousarray(filters)
         self._state = np.zeros((len(filters), channels, 2))
+        self.memory = memory_of(filters)
 
     def process(self, block: Block) -> Block:
         """Filters a block float64 [channels, frames]."""

@@ -29,6 +29,7 @@ class Level:
     """One factor per channel: gain, balance and polarity of a strip are all of this kind."""
 
     latency = 0
+    memory = 0
 
     def __init__(self, factors: NDArray[np.float64]) -> None:
         self._factors = factors[:, np.newaxis]
@@ -45,6 +46,7 @@ class PairWidth:
     """Scales the side of every left-right pair by `amount`; other channels pass."""
 
     latency = 0
+    memory = 0
 
     def __init__(self, amount: float, speakers: Sequence[str]) -> None:
         self._amount = amount

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -20,6 +21,8 @@ class Stage(Protocol):
 
     latency: int
     """Frames by which the output lags behind the input. The graph takes it out."""
+    memory: int
+    """Frames that a start in the middle has to hear: what came before them sounds on by less than -140 dB."""
 
     def process(self, block: Block) -> Block:
         """The next block, of the same shape. The input is not altered."""
@@ -31,11 +34,12 @@ class Stage(Protocol):
 
 
 class Series:
-    """Stages one after another; their latencies add up."""
+    """Stages one after another; their latencies and memories add up."""
 
     def __init__(self, stages: Sequence[Stage]) -> None:
         self._stages = tuple(stages)
         self.latency = sum(stage.latency for stage in self._stages)
+        self.memory = sum(stage.memory for stage in self._stages)
 
     def process(self, block: Block) -> Block:
         """The block through all stages in order."""
@@ -49,6 +53,10 @@ class Series:
             stage.reset()
 
 
+AlignedState = tuple[Stage, bool]
+"""What an `Aligned` remembers; nobody alters it."""
+
+
 class Aligned:
     """A stage without its latency: frame n out belongs to frame n in.
 
@@ -59,6 +67,7 @@ class Aligned:
     def __init__(self, stage: Stage, read: Callable[[int], Block]) -> None:
         self._stage = stage
         self._read = read
+        self.memory = stage.memory
         self._primed = False
 
     def read(self, frames: int) -> Block:
@@ -68,3 +77,17 @@ class Aligned:
         self._primed = True
         ahead = self._stage.latency
         return self._stage.process(self._read(frames + ahead))[:, ahead:]
+
+    def reset(self) -> None:
+        """Begins anew: what is read next is as if nothing had been heard."""
+        self._stage.reset()
+        self._primed = False
+
+    def state(self) -> AlignedState:
+        """What it remembers, to be given to `resume` of this or another one of the same stage."""
+        return copy.deepcopy(self._stage), self._primed
+
+    def resume(self, state: AlignedState) -> None:
+        """Goes on as if it had heard what the state had; what it reads must go on there, too."""
+        stage, self._primed = state
+        self._stage = copy.deepcopy(stage)

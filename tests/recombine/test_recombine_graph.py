@@ -68,7 +68,7 @@ class Late:
     """A stage that does nothing, a given number of frames later."""
 
     def __init__(self, latency: int) -> None:
-        self.latency = latency
+        self.latency = self.memory = latency
         self.reset()
 
     def reset(self) -> None:
