@@ -11,10 +11,8 @@ import contextlib
 import functools
 import itertools
 import os
-import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -23,15 +21,15 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
+from core import wire
 from core.errors import refusal
 from core.jobs import messages
 from core.jobs.messages import Answer, Outcome, Request
+from core.processes import how_it_ended, last_words, spawn
 
 COMMAND = (sys.executable, "-u", "-P", "-c", "from core.jobs.worker import main; main()")
 LEAVE_SECONDS = 2.0
 """How long `close` waits for the process to leave by itself."""
-SAID_LINES = 20
-SAID_BYTES = 8192
 
 
 class State(msgspec.Struct, frozen=True):
@@ -235,7 +233,7 @@ class _Process:
             self.ended.set()
             return
         try:
-            popen, self._orders, answers, log = _spawn()
+            popen, self._orders, answers, log = spawn(COMMAND)
         except OSError as error:
             self.ended.set()
             self._died(self, f"the worker process can't be started: {error}", "")
@@ -250,7 +248,7 @@ class _Process:
         """Sends a message, if there is anybody to read it."""
         if self._orders is not None:
             with contextlib.suppress(BrokenPipeError):  # the listener hears of its end
-                messages.write_frame(self._orders, data)
+                wire.write_frame(self._orders, data)
 
     def hang_up(self) -> None:
         """Closes the line: the process keeps what it has and leaves."""
@@ -269,54 +267,13 @@ class _Process:
         problem = None
         with log:
             try:
-                while (data := messages.read_frame(answers)) is not None:
+                while (data := wire.read_frame(answers)) is not None:
                     self._heard(self, messages.decode_answer(data))
             except Exception as error:
                 problem = f"the worker process said what can't be read ({error})"
                 popen.kill()
             os.close(answers)
             status = popen.wait()
-            said = _last_words(log)
+            said = last_words(log)
         self.ended.set()
-        self._died(self, problem or _how(status, said), said)
-
-
-def _spawn() -> tuple[subprocess.Popen[bytes], int, int, BinaryIO]:
-    """The process, the pipe it is told by, the pipe it answers by, and the file that takes what libraries print."""
-    with contextlib.ExitStack() as on_failure, contextlib.ExitStack() as its_own:
-        orders_out, orders_in = os.pipe()
-        its_own.callback(os.close, orders_out)
-        on_failure.callback(os.close, orders_in)
-        answers_out, answers_in = os.pipe()
-        its_own.callback(os.close, answers_in)
-        on_failure.callback(os.close, answers_out)
-        log = on_failure.enter_context(tempfile.TemporaryFile())
-        popen = subprocess.Popen(
-            [*COMMAND, str(orders_out), str(answers_in)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=(orders_out, answers_in),
-            start_new_session=True,
-        )
-        on_failure.pop_all()
-        return popen, orders_in, answers_out, log
-
-
-def _how(status: int, said: str) -> str:
-    """The end of a process in words."""
-    how = f"the worker process ended with exit status {status}"
-    if status < 0:
-        name = signal.strsignal(-status) or "stopped"
-        how = f"the worker process died: {name.lower()} (signal {-status})"
-    if status == -signal.SIGKILL:
-        how += "; the system may have run out of memory"
-    return f'{how}; it last said "{said.splitlines()[-1]}"' if said else how
-
-
-def _last_words(log: BinaryIO) -> str:
-    """The last lines in a file, without what a terminal would take for commands."""
-    size = os.fstat(log.fileno()).st_size
-    text = os.pread(log.fileno(), SAID_BYTES, max(0, size - SAID_BYTES)).decode(errors="replace")
-    lines = ["".join(char for char in line if char.isprintable()).rstrip() for line in text.splitlines()]
-    return "\n".join([line for line in lines if line][-SAID_LINES:])
+        self._died(self, problem or how_it_ended(status, said, "the worker process"), said)

@@ -20,6 +20,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from core import wire
 from core.errors import refusal
 from core.events import Operation, Progress
 from core.jobs import messages
@@ -91,13 +92,13 @@ class Line:
     def say(self, answer: Answer) -> None:
         """Sends an answer; where nobody listens any more, `stopped` is true from then on."""
         try:
-            messages.write_frame(self._answers, messages.encode(answer))
+            wire.write_frame(self._answers, messages.encode(answer))
         except OSError:
             self._gone = True
 
     def _listen(self) -> None:
         try:
-            while (data := messages.read_frame(self._orders)) is not None:
+            while (data := wire.read_frame(self._orders)) is not None:
                 order = messages.decode_order(data)
                 if isinstance(order, messages.Cancel):
                     self._cancelled = order.job

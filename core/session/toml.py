@@ -189,7 +189,7 @@ def _nearest(field: str | None, kind: type, value: Any, steps: Steps) -> str | N
     struct = _owner(kind, _look_up(value, steps), steps)
     if struct is None:
         return None
-    owner = (["type"] if struct.__struct_config__.tag_field else []) + list(struct.__struct_fields__)
+    owner = (["type"] if struct.__struct_config__.tag_field else []) + list(struct.__struct_encode_fields__)
     near = difflib.get_close_matches(field, owner, n=1)
     return f"did you mean {near[0]}?" if near else f"known keys: {', '.join(owner)}"
 

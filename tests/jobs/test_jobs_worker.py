@@ -18,6 +18,7 @@ import psutil
 import pytest
 import soundfile
 
+from core import wire
 from core.errors import UnbakeError
 from core.events import Note, Operation, Progress, finish
 from core.jobs import client, messages, operations, sessions, store
@@ -87,13 +88,13 @@ def test_every_request_has_a_result_that_can_be_read() -> None:
 def test_frames_keep_their_bounds_and_a_torn_one_is_the_end() -> None:
     out, into = os.pipe()
     big = os.urandom(300_000)
-    writer = threading.Thread(target=lambda: [messages.write_frame(into, data) for data in (b"one", b"", big)])
+    writer = threading.Thread(target=lambda: [wire.write_frame(into, data) for data in (b"one", b"", big)])
     writer.start()
-    assert [messages.read_frame(out) for _ in range(3)] == [b"one", b"", big]
+    assert [wire.read_frame(out) for _ in range(3)] == [b"one", b"", big]
     writer.join()
     os.write(into, b"\x00\x00\x00\x09four")
     os.close(into)
-    assert messages.read_frame(out) is None
+    assert wire.read_frame(out) is None
     os.close(out)
 
 
