@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup chromium demo test lint bench clean
 
 setup: $(VENV)/.stamp
 
@@ -14,6 +14,12 @@ $(VENV)/.stamp: pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
+# What the tests of the listening page drive. Where it can't be had they are skipped, and say so.
+chromium:
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+		{ timeout 600 apt-get update && timeout 600 apt-get install --yes --no-install-recommends chromium; } >/dev/null 2>&1; } || \
+		echo "no chromium here, and none to be had: the tests of the listening page will be skipped"
+
 demo: setup
 	$(BIN)/unbake demo -o demo --force
 
@@ -23,7 +29,7 @@ lint: setup
 	$(BIN)/lint-imports
 	$(BIN)/pyright
 
-test: lint
+test: lint chromium
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 bench: setup

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,9 @@ from tui.__main__ import main
 
 # Tests run in several processes at once: torch's threads would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Started in the background of a script, we would hand an ignored Ctrl+C on to every program under test.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 

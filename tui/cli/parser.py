@@ -197,6 +197,15 @@ def _device(parser: Parser) -> None:
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda:N (default: auto)")
 
 
+def _precision(parser: Parser) -> None:
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "tf32", "bf16", "fp16"),
+        default="auto",
+        help="how exactly the network reckons (default: auto, the fastest that models check found as good as fp32)",
+    )
+
+
 def _demo(commands: argparse._SubParsersAction) -> None:
     about = "the main job on real audio that an installed package ships: separate, repair, null test, render, report"
     parser = _add(commands, "demo", about, "unbake demo -o demo", "demo:run")
@@ -228,12 +237,7 @@ def _separate(commands: argparse._SubParsersAction) -> None:
         metavar="T",
         help="separate what lies there first, then outward: seconds, or minutes:seconds",
     )
-    parser.add_argument(
-        "--precision",
-        choices=("auto", "fp32", "tf32", "bf16", "fp16"),
-        default="auto",
-        help="how exactly the network reckons (default: auto, the fastest that models check found as good as fp32)",
-    )
+    _precision(parser)
     parser.add_argument("--compile", action="store_true", help="have torch compile the network first")
     parser.add_argument("--force", action="store_true", help="replace stems that are in DIR already")
     _device(parser)
@@ -254,6 +258,7 @@ def _repair(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--preset", required=True, metavar="P", help="see: unbake presets list; or a preset's file")
     parser.add_argument("--session", type=_path, metavar="S", help="session to lay the preset over, made if missing")
     parser.add_argument("--model", metavar="M", help="see: unbake models list (default: starter)")
+    _precision(parser)
     _stems_from(parser, "--stems-from")
     _delivery(parser, "NAME.repaired.EXT beside the source")
 
@@ -276,6 +281,48 @@ def _null(commands: argparse._SubParsersAction) -> None:
         "--threshold", type=float, metavar="DB", help="dBFS peak (default: -90, or -84 where either file is 16 bit)"
     )
     parser.add_argument("--align", action="store_true", help="also measure with delay, gain and polarity taken out")
+
+
+def _play(commands: argparse._SubParsersAction) -> None:
+    about = "listen: a sound card, a browser over ssh -L, or a WAV on stdout for a pipe"
+    parser = _add(commands, "play", about, "unbake play song.unbake.toml --stream n --stdout | mpv -", "play:run")
+    _file(parser, "session", SESSION + ", or an audio file")
+    parser.add_argument(
+        "--stream",
+        default="repair",
+        metavar="X",
+        help="source, repair, difference (or a, b, n), or the name of a strip, alone (default: repair)",
+    )
+    for name, what in (("from", "where to begin (default: the start)"), ("to", "where to end (default: the end)")):
+        parser.add_argument(
+            f"--{name}",
+            dest=f"{name}_seconds",
+            type=_seconds,
+            default=0.0 if name == "from" else None,
+            metavar="T",
+            help=f"{what}: seconds, or minutes:seconds",
+        )
+    ways = parser.add_mutually_exclusive_group()
+    ways.add_argument(
+        "--stdout", action="store_true", help="a WAV of 32-bit floats on standard output, levels as rendered"
+    )
+    ways.add_argument(
+        "--browser", action="store_true", help="serve the listening page, and say how to get there by ssh -L"
+    )
+    ways.add_argument("--card", metavar="NAME", help="the sound card whose name holds this (default: the first)")
+    parser.add_argument("--loop", action="store_true", help="sound card: again and again")
+    parser.add_argument(
+        "--no-match", dest="match", action="store_false", help="leave the louder of source and repair louder"
+    )
+    parser.add_argument("--host", default="127.0.0.1", metavar="H", help="the page's address (default: 127.0.0.1)")
+    parser.add_argument("--port", type=_port, metavar="N", help="the page's port (default: the first free from 8765)")
+    _device(parser)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 <= int(text) < 1 << 16):
+        raise UnbakeError("must be a port, 0 to 65535", where=text)
+    return int(text)
 
 
 def _session(commands: argparse._SubParsersAction) -> None:
@@ -406,6 +453,7 @@ COMMANDS: dict[str, Callable[[argparse._SubParsersAction], None]] = {
     "repair": _repair,
     "render": _render,
     "null": _null,
+    "play": _play,
     "session": _session,
     "presets": _presets,
     "models": _models,

@@ -1,0 +1,136 @@
+"""What the app and the player's process say to each other."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from core import wire
+from core.audition.monitor import Listening, Stream
+from core.session.document import Session
+
+Way = Literal["auto", "card", "browser", "clock"]
+"""Where sound goes: a sound card, the listening page, nobody (in real time); `auto` is the first of these that there is
+of the first two."""
+
+
+class Open(Struct, frozen=True, tag=True):
+    """Opens a way out, in place of the one that is open. `device` is a part of a sound card's name."""
+
+    way: Way = "auto"
+    device: str | None = None
+    port: int | None = None
+
+
+class Show(Struct, frozen=True, tag=True):
+    """What is heard from now on: a session, the files of its stems by strip, solo and mute."""
+
+    session: Session
+    stems: dict[str, str]
+    listening: Listening
+
+
+class Play(Struct, frozen=True, tag=True):
+    """Plays or stops; from a frame, or from where it is."""
+
+    playing: bool
+    frame: int | None = None
+
+
+class Seek(Struct, frozen=True, tag=True):
+    """Goes to a frame, playing or not."""
+
+    frame: int
+
+
+class Shuttle(Struct, frozen=True, tag=True):
+    """Faster by steps of 1, 2, 4, 8 times, forwards or backwards; a sound card only."""
+
+    steps: int
+
+
+class Choose(Struct, frozen=True, tag=True):
+    """Flips to a stream."""
+
+    stream: Stream
+
+
+class SetLoop(Struct, frozen=True, tag=True):
+    """Plays from first to before last again and again; None plays on."""
+
+    loop: tuple[int, int] | None
+
+
+class MatchLevels(Struct, frozen=True, tag=True):
+    """Loudness match on or off."""
+
+    on: bool
+
+
+class Orders(Protocol):
+    """Whoever takes orders."""
+
+    def order(self, order: Order) -> None:
+        """Hands an order on."""
+        ...
+
+    def close(self) -> None:
+        """Ends the playing."""
+        ...
+
+
+Order = Open | Show | Play | Seek | Shuttle | Choose | SetLoop | MatchLevels
+
+
+class Opened(Struct, frozen=True, tag=True):
+    """A way out is open. `url` and `tunnel` for the page, `device` for a sound card."""
+
+    way: Way
+    url: str = ""
+    tunnel: str = ""
+    device: str = ""
+
+
+class Heard(Struct, frozen=True, tag=True):
+    """What is heard now, at most 20 times a second and only when something changed.
+
+    `frame` is the one that is heard, `peaks` the largest magnitude of each channel, `gain_db` what the stream is
+    lowered by for the loudness match; the loudness of both sides is None until it was measured. `late` counts blocks
+    that came too late, `pages` browsers; `suspended` is a browser that waits for a click, `context_rate` the rate in
+    Hz that it plays at.
+    """
+
+    playing: bool = False
+    frame: int = 0
+    speed: int = 1
+    stream: Stream = "repair"
+    match: bool = True
+    gain_db: float = 0.0
+    source_lufs: float | None = None
+    repair_lufs: float | None = None
+    peaks: tuple[float, ...] = ()
+    late: int = 0
+    pages: int = 0
+    suspended: bool = False
+    context_rate: float = 0.0
+
+
+class Refused(Struct, frozen=True, tag=True):
+    """What can't be heard, or not there: an UnbakeError, whole."""
+
+    what: str
+    where: str | None = None
+    remedy: str | None = None
+
+
+class Gone(Struct, frozen=True, tag=True):
+    """The process ended; the next order starts another. `text` is one line."""
+
+    text: str
+
+
+Answer = Opened | Heard | Refused | Gone
+
+ORDERS = wire.decoder(Order)
+ANSWERS = wire.decoder(Answer)

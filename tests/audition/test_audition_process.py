@@ -1,0 +1,115 @@
+"""What the player's process makes of its orders, without the process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import soundfile
+
+from core import wire
+from core.audition import messages, process
+from core.audition.matching import Match
+from core.audition.monitor import Listening, Monitor
+from core.audition.process import Live, Station
+from core.audition.sinks import ClockSink, Feeder
+from core.errors import UnbakeError
+from tests.audition.audition_session import RATE, Heard
+
+
+class Still(ClockSink):
+    """A clock that stands still: the test takes the blocks."""
+
+    feeder: Feeder
+
+    def __init__(self, feeder: Feeder) -> None:
+        super().__init__(feeder, RATE)
+        Still.feeder = feeder
+
+    def _run(self) -> None:
+        return
+
+
+def shown(heard: Heard) -> messages.Show:
+    return messages.Show(heard.session, {name: str(path) for name, path in heard.stems.items()}, Listening())
+
+
+async def test_the_match_is_heard_while_it_is_on_and_not_while_it_is_off(heard: Heard) -> None:
+    live = Live(lambda feeder, player: Still(feeder))
+    await live.obey(messages.Choose("source"))
+    await live.show(shown(heard), "song.wav")
+    await live.matched(Match(-10.0, -16.0))
+    await live.obey(messages.Play(True, 0))
+    source = heard.samples("source")
+
+    def gain() -> float:
+        block = np.concatenate([Still.feeder.take() for _ in range(20) if not threading.Event().wait(0.02)], axis=1)
+        end = Still.feeder.position + Still.feeder.block_frames
+        return float(np.abs(block[:, -1000:]).max() / np.abs(source[:, end - 1000 : end]).max())
+
+    assert gain() == pytest.approx(10 ** (-6 / 20), rel=1e-3)
+    await live.obey(messages.MatchLevels(False))
+    assert gain() == pytest.approx(1.0, rel=1e-3)
+    await live.obey(messages.MatchLevels(True))
+    assert gain() == pytest.approx(10 ** (-6 / 20), rel=1e-3)
+    await live.close()
+
+
+async def test_a_file_that_breaks_while_it_plays_is_said_once(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = Live(lambda feeder, player: Still(feeder))
+    await live.show(shown(heard), "song.wav")
+
+    def broken(self: Monitor, frames: int) -> None:
+        raise UnbakeError("is truncated", where="song.wav")
+
+    monkeypatch.setattr(Monitor, "read", broken)
+    await live.obey(messages.Play(True))
+    for _ in range(20):
+        Still.feeder.take()
+        await asyncio.sleep(0.01)
+    with pytest.raises(UnbakeError, match="is truncated"):
+        live.heard()
+    live.heard()
+    await live.close()
+
+
+async def test_of_edits_that_come_faster_than_they_can_be_heard_the_last_is(
+    heard: Heard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+
+    obeyed: list[object] = []
+
+    async def obey(self: Station, order: object) -> None:
+        obeyed.append(order)
+        await asyncio.sleep(0.2)
+
+    monkeypatch.setattr(Station, "obey", obey)
+    out, into = os.pipe()
+    orders = [messages.Choose("source"), *[shown(heard)] * 5, messages.Choose("repair"), *[shown(heard)] * 3]
+    for order in orders:
+        wire.write_frame(into, wire.encode(order))
+    os.close(into)
+    await process._serve(out, lambda answer: None)
+    kinds = [type(order).__name__ for order in obeyed]
+    assert kinds == ["Choose", "Show", "Choose", "Show"]
+
+
+async def test_a_lossy_source_keeps_its_name_on_the_page(heard: Heard) -> None:
+
+    lossy = Path(heard.session.source.path).with_suffix(".mp3")
+    soundfile.write(lossy, heard.samples("source").T, RATE, format="MP3")
+    frames = soundfile.info(lossy).frames
+    source = msgspec.structs.replace(heard.session.source, path=str(lossy), frames=frames, sha256="cd" * 32)
+    session = msgspec.structs.replace(heard.session, source=source, strips={})
+    station = Station(lambda answer: None)
+    await station.obey(messages.Open("browser", port=0))
+    await station.obey(messages.Show(session, {}, Listening()))
+    assert station._outlet._room.title == lossy.name  # type: ignore[union-attr]
+    assert station._shown is not None
+    assert station._shown.session.source.path.endswith(".w64")
+    await station.close()
