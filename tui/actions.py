@@ -92,6 +92,19 @@ ACTIONS: tuple[Action, ...] = (
         "Goes to the marker after the playhead.",
         "loop and markers",
     ),
+    Action("play.toggle", ("space",), "play", "Plays from the playhead, or stops.", "listening", panes=ALL, rank=9),
+    Action("play.slower", ("J",), "slower", "Backwards, or slower: 1, 2, 4, 8 times.", "listening"),
+    Action("play.stop", ("K",), "stop", "Stops the shuttle.", "listening"),
+    Action("play.faster", ("L",), "faster", "Forwards, or faster: 1, 2, 4, 8 times.", "listening"),
+    Action("hear.source", ("a",), "source", "Listens to the source.", "listening"),
+    Action("hear.repair", ("b",), "repair", "Listens to the repair.", "listening"),
+    Action("hear.difference", ("n",), "difference", "Listens to the repair less the source.", "listening"),
+    Action("hear.flip", ("x",), "flip", "Flips between source and repair.", "listening"),
+    Action("hear.match", ("g",), "match", "Source and repair equally loud, or as they are.", "listening"),
+    Action("hear.where", ("G",), "where to listen", "Says where sound goes; copies the page's ssh line.", "listening"),
+    Action("strip.solo", ("s",), "solo", "Listens to the chosen stem alone; never rendered.", "listening"),
+    Action("strip.mute", ("m",), "mute", "Listens without the chosen stem; never rendered.", "listening"),
+    Action("strip.all_heard", ("c",), "hear all", "No solo and no mute any more.", "listening"),
     *(
         Action(f"strip.pick_{number}", (str(number),), f"strip {number}", f"Chooses strip {number}.", "strips")
         for number in range(1, 10)

@@ -35,8 +35,11 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
     from textual.driver import Driver
 
+    from core.audition.messages import Answer, Orders
     from tui.desk.screen import Desk
     from tui.jobs import Answered, Jobs, MakeWorker
+
+    MakePlayer = Callable[[Callable[[Answer], None]], Orders]
 
 THREADS = 32
 EXIT_DEFECT = 1
@@ -60,6 +63,19 @@ class Workstation(KeysInOrder[int]):
     class Furnished(Message):
         """The desk's modules are imported."""
 
+    class Heard(Message):
+        """The player said something; what it says of the present gives way to newer."""
+
+        def __init__(self, answer: Any) -> None:
+            super().__init__()
+            self.answer = answer
+
+        def can_replace(self, message: Message) -> bool:
+            """Whether this makes an older message needless."""
+            if not isinstance(message, type(self)):
+                return False
+            return type(self.answer).__name__ == type(message.answer).__name__ == "Heard"
+
     class HungUp(Message):
         """The terminal is gone, or the machine goes down."""
 
@@ -70,6 +86,7 @@ class Workstation(KeysInOrder[int]):
         config: settings.Config | None = None,
         read_only: bool = False,
         make_worker: MakeWorker | None = None,
+        make_player: MakePlayer | None = None,
         driver_class: type[Driver] | None = None,
         encoding: str = "utf-8",
     ) -> None:
@@ -87,6 +104,9 @@ class Workstation(KeysInOrder[int]):
         self.last_words: str | None = None
         """What is to be said on the terminal once it is given back."""
         self._make_worker = make_worker
+        self._make_player = make_player
+        self.player: Orders | None = None
+        """The player's process, once something was to be heard."""
         self._said: dict[str, float] = {}
         self._noted: set[str] = set()
         for theme in THEMES:
@@ -142,8 +162,25 @@ class Workstation(KeysInOrder[int]):
             if show_progress is not None:
                 show_progress()
 
+    def start_player(self) -> Orders:
+        """Starts what plays; its answers come as messages."""
+        from core.audition.remote import Remote
+
+        def tell(answer: Any) -> None:
+            self.post_message(self.Heard(answer))
+
+        self.player = Remote(tell) if self._make_player is None else self._make_player(tell)
+        return self.player
+
+    def on_workstation_heard(self, message: Heard) -> None:
+        """The player said something: the desk takes it in."""
+        if self._desk is not None:
+            self._desk.heard(message.answer)
+
     def on_unmount(self) -> None:
         """Leaves no process behind."""
+        if self.player is not None:
+            self.player.close()
         if self.jobs is not None:
             self.jobs.close()
 

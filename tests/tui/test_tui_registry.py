@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import test_tui_desk
+import test_tui_listening  # noqa: F401 - what it covers is noted by its import
 import test_tui_panels
 
 from tui import actions

@@ -64,19 +64,19 @@ def test_a_file_that_can_not_be_read_is_said() -> None:
 
 
 def test_one_mistake_leaves_the_rest_as_it_is_wanted() -> None:
-    found = settings('theme = "light"\nglyphs = "emoji"\n[keys]\n"edit.undo" = "n"\n"edit.redo" = "nonsense"')
+    found = settings('theme = "light"\nglyphs = "emoji"\n[keys]\n"edit.undo" = "w"\n"edit.redo" = "nonsense"')
     assert len(found.problems) == 2
-    assert (found.theme, found.glyphs, found.keys) == ("light", None, {"edit.undo": ("n",)})
+    assert (found.theme, found.glyphs, found.keys) == ("light", None, {"edit.undo": ("w",)})
 
 
 def test_keys_are_written_as_people_write_them() -> None:
     found = settings(
-        '[keys]\nedit.undo = "n"\nedit.redo = ["@", "Shift+J", "F5", "PgDn", "Ctrl+Up", "<", "é"]\n'
+        '[keys]\nedit.undo = "w"\nedit.redo = ["@", "Shift+Q", "F5", "PgDn", "Ctrl+Up", "<", "é"]\n'
         'time.back_5 = "("\nchain.up = "shift+up"'
     )
     assert not found.problems
-    assert found.keys["edit.undo"] == ("n",)
-    assert found.keys["edit.redo"] == ("at", "J", "f5", "pagedown", "ctrl+up", "less_than_sign", "é")
+    assert found.keys["edit.undo"] == ("w",)
+    assert found.keys["edit.redo"] == ("at", "Q", "f5", "pagedown", "ctrl+up", "less_than_sign", "é")
     assert found.keys["time.back_5"] == ("left_parenthesis",)
 
 
@@ -109,7 +109,7 @@ async def test_problems_are_notices_and_the_app_is_as_usable_as_ever(workstation
 
 
 KEYS = """[keys]
-edit.undo = "n"
+edit.undo = "w"
 strip.polarity = ["@", "F2"]
 app.help = "F1"
 list.close = "b"
@@ -127,7 +127,7 @@ async def test_keys_of_ones_own_take_the_place_of_the_default_ones(workstation, 
         assert desk.bench.session.strips["bass"].polarity == -1
         await driver.press("u")
         assert desk.bench.session.strips["bass"].polarity == -1
-        await driver.press("n")
+        await driver.press("w")
         assert desk.bench.session == start
         await driver.press("f2")
         assert desk.bench.session.strips["bass"].polarity == -1

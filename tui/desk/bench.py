@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from core.audition.messages import Heard, Opened
 from core.errors import UnbakeError
 from core.handover.certificate import Certificate
 from core.jobs.opening import Located
@@ -77,6 +78,13 @@ class Bench:
     certificate: Certificate | None = None
     last_change: Repeat | None = None
     spectrogram: bool = False
+    heard: Heard = field(default_factory=Heard)
+    """What the player says that it plays."""
+    outlet: Opened | None = None
+    """The way that sound goes; None until something was played."""
+    solo: frozenset[str] = frozenset()
+    mute: frozenset[str] = frozenset()
+    """What is listened to and what is not: for the ears only, never rendered."""
 
     @property
     def session(self) -> Session | None:

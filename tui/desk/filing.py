@@ -19,12 +19,12 @@ from core.session.lock import SessionLock, copy_name
 from core.session.toml import Origin
 from tui import actions
 from tui.desk import words
-from tui.desk.editing import Editing
+from tui.desk.listening import Listening
 from tui.panels.ask import Answer, Ask, Typed
 from tui.theme import THEMES
 
 
-class Filing(Editing):
+class Filing(Listening):
     """Panels, files, jobs."""
 
     async def open(self, path: Path) -> None:

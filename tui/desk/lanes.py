@@ -64,10 +64,10 @@ def lane_rows(bench: Bench, width: int, wave: Wave, lines: int = 1) -> list[Row]
     if session is None:
         return []
     columns = Columns.within(bench.names, width)
-    return [_row(session, number, name, columns, wave, lines) for number, name in enumerate(bench.names)]
+    return [_row(bench, session, number, name, columns, wave, lines) for number, name in enumerate(bench.names)]
 
 
-def _row(session: Session, number: int, name: str, columns: Columns, wave: Wave, lines: int) -> Row:
+def _row(bench: Bench, session: Session, number: int, name: str, columns: Columns, wave: Wave, lines: int) -> Row:
     label = "0" if name == MASTER else str(number + 1) if number < 9 else ""
     style = "dim" if name == RESIDUAL else "wave"
     waves = [
@@ -80,6 +80,9 @@ def _row(session: Session, number: int, name: str, columns: Columns, wave: Wave,
     else:
         strip = session.strips.get(name, Strip())
         fader, state, more = _fader(strip), state_of(strip, short=lines == 1), detail_of(strip)
+        if name in bench.solo | bench.mute:
+            sign = "S" * (name in bench.solo) + "M" * (name in bench.mute)
+            state = Cell(f"{sign}  {state.text}", "warn")
     head = (Cell("  "), Cell(label, "dim", 2), Cell(name, "" if name != RESIDUAL else "dim", columns.name), Cell(" "))
     beside = Cell("", "", HEAD_CELLS + columns.name + 1)
     below = [(beside, *waves[line], meter) for line in range(1, lines)]

@@ -152,6 +152,9 @@ class Opening(Proving):
         self._take(message.editor)
         bench.timeline = bench.timeline.resumed(message.remembered)
         bench.spectrogram = bench.spectrogram or message.remembered.spectrogram
+        bench.solo, bench.mute = (
+            frozenset(names) & {*bench.names[:-1]} for names in (message.remembered.solo, message.remembered.mute)
+        )
         bench.strip = message.remembered.strip if message.remembered.strip in bench.names else bench.names[0]
         self.settle()
         for note in message.notes:
@@ -216,7 +219,8 @@ class Opening(Proving):
             self._remember_timer.stop()
             self._write_remembered()
         self._release()
-        self.bench = Bench()
+        self.stop_listening()
+        self.bench = Bench(outlet=self.bench.outlet)
         self.forget_drawings()
 
     def let_go(self) -> bool:
@@ -274,6 +278,8 @@ class Opening(Proving):
             playhead=timeline.playhead,
             view=(timeline.first, timeline.last),
             strip=self.bench.strip,
+            solo=self.bench.solo,
+            mute=self.bench.mute,
             spectrogram=self.bench.spectrogram,
         )
         try:

@@ -148,7 +148,7 @@ class Painting(DeskBase):
         """What runs, or what was said last."""
         if self.is_mounted:
             width = self.size.width
-            aside = words.left_out(self.bench, width, self._device)
+            aside = [*words.listening(self.bench), *words.left_out(self.bench, width, self._device)]
             self.query_one("#jobs", Line).show(words.jobs_line(self.workstation.jobs, self.said, aside, width))
 
     def paint_time(self) -> None:
@@ -172,6 +172,12 @@ class Painting(DeskBase):
             self._want_spectrogram()
         else:
             self.paint_wave()
+        self._paint_meters()
+
+    def paint_playhead(self) -> None:
+        """The playhead alone, and the meters, which are about where it is."""
+        timeline = self.bench.timeline
+        self.query_one("#ruler", Ruler).playhead(timeline.playhead, exact=not self.bench.heard.playing)
         self._paint_meters()
 
     def paint_wave(self) -> None:

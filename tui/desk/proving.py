@@ -61,6 +61,7 @@ class Proving(Painting, Filing):
             for name, path in paths.items():
                 self.scan(name, path)
         self.bench.stem_sum_dbfs = stems.stem_sum_residual_dbfs
+        self.hear_again()
         self.paint()
 
     async def measure(self) -> None:

@@ -140,6 +140,7 @@ class Desk(Opening):
         self.say(said)
         self.paint()
         self.check_soon()
+        self.hear_again()
 
     def settle(self) -> None:
         """Keeps strip and row among those that there are."""

@@ -71,6 +71,25 @@ def header(bench: Bench, width: int, device: str) -> tuple[list[Piece], list[Pie
     return [(f" {name}", "bold"), *facts], right
 
 
+def listening(bench: Bench) -> list[str]:
+    """What is heard and how, and who listens."""
+    heard, outlet = bench.heard, bench.outlet
+    if outlet is None:
+        return []
+    said = f"{'playing' if heard.playing else 'stopped'}: {heard.stream}"
+    if heard.playing and heard.speed != 1:
+        said += f" {heard.speed}x"
+    if heard.match and heard.gain_db:
+        said += f", matched {heard.gain_db:.1f} dB"
+    found = [said]
+    if heard.late:
+        found.append(f"{heard.late} late")
+    if outlet.way == "browser":
+        pages = "the page waits for a click" if heard.suspended else f"{heard.pages} listening"
+        found.append(pages if heard.pages else f"port {outlet.url.split(':')[2].partition('/')[0]} ready")
+    return found
+
+
 def left_out(bench: Bench, width: int, device: str) -> list[str]:
     """The facts that the header has no room for, those that matter most first."""
     if bench.located is None:

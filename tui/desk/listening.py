@@ -1,0 +1,218 @@
+"""Keys that are for the ears: play, shuttle, source, repair and difference, solo and mute. Nothing of the document.
+
+The player is a process of its own, started by the first of these keys; the desk orders, and follows what it says.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from core.audition import messages as player
+from core.audition.monitor import Listening as Ears
+from core.audition.monitor import Stream
+from core.errors import UnbakeError
+from core.session.document import RESIDUAL
+from tui import actions
+from tui.desk.bench import MASTER
+from tui.desk.editing import Editing
+from tui.desk.timeline import Timeline
+
+if TYPE_CHECKING:
+    from core.session.workspace import Loop
+
+
+class Listening(Editing):
+    """Transport and streams."""
+
+    def __init__(self, path: Path | None) -> None:
+        super().__init__(path)
+        self._shown: player.Show | None = None
+
+    # ---- orders -------------------------------------------------------------------------------------------------
+
+    def order(self, order: player.Order) -> bool:
+        """Tells the player, which is started where there is none yet; gives whether there is anything to hear."""
+        if self.bench.session is None:
+            self.say("nothing is open to be heard")
+            return False
+        remote = self.workstation.player
+        if remote is None:
+            remote = self.workstation.start_player()
+            # the sound card of a machine that one came to by ssh plays to an empty room
+            remote.order(player.Open("browser" if os.environ.get("SSH_CONNECTION") else "auto"))
+            remote.order(player.SetLoop(_of(self.bench.timeline.loop)))
+            self._shown = None
+        self._show(remote)
+        remote.order(order)
+        return True
+
+    def hear_again(self) -> None:
+        """Has the player play what the session is by now, where it plays at all."""
+        remote = self.workstation.player
+        if remote is not None and self.bench.session is not None:
+            self._show(remote)
+
+    def _show(self, remote: player.Orders) -> None:
+        session, bench = self.bench.session, self.bench
+        assert session is not None
+        if bench.needs_stems:
+            # until there are stems, both sides are the source
+            session = msgspec.structs.replace(session, strips={})
+        ears = Ears(*(frozenset(name for name in names if name in bench.stems) for names in (bench.solo, bench.mute)))
+        show = player.Show(session, {name: str(path) for name, path in bench.stems.items()}, ears)
+        if show != self._shown:
+            self._shown = show
+            remote.order(show)
+
+    def stop_listening(self) -> None:
+        """Falls silent, and forgets what was played."""
+        self._shown = None
+        if self.workstation.player is not None:
+            self.workstation.player.order(player.Play(False))
+
+    def look(self, timeline: Timeline) -> None:
+        """As on the rest of the desk; the player goes where the engineer goes."""
+        before = self.bench.timeline
+        super().look(timeline)
+        remote = self.workstation.player
+        if remote is None or before == timeline:
+            return
+        if _of(before.loop) != _of(timeline.loop):
+            remote.order(player.SetLoop(_of(timeline.loop)))
+        if before.playhead != timeline.playhead:
+            remote.order(player.Seek(timeline.playhead))
+
+    # ---- answers ------------------------------------------------------------------------------------------------
+
+    def heard(self, answer: player.Answer) -> None:
+        """Takes in what the player said."""
+        match answer:
+            case player.Opened():
+                self.bench.outlet = answer
+                self._say_where(answer)
+            case player.Heard():
+                self._follow(answer)
+            case player.Refused():
+                self.complain(UnbakeError(answer.what, where=answer.where, remedy=answer.remedy))
+            case player.Gone(text=text):
+                self.bench.heard, self.bench.outlet, self._shown = player.Heard(), None, None
+                self.complain(UnbakeError(text, remedy="play again: it starts anew"))
+        self.show_progress()
+
+    def _follow(self, heard: player.Heard) -> None:
+        self.bench.heard = heard
+        timeline = self.bench.timeline
+        if heard.playing and heard.frame != timeline.playhead:
+            moved = timeline.at(heard.frame)
+            self.bench.timeline = moved
+            if (moved.first, moved.last) == (timeline.first, timeline.last):
+                self.seldom(self.paint_playhead)
+            else:
+                self.seldom(self.paint_time)
+            self.remember()
+
+    def _say_where(self, opened: player.Opened) -> None:
+        if opened.way == "browser":
+            self.app.copy_to_clipboard(opened.tunnel)
+            again = actions.key("hear.where")
+            where = f"{opened.tunnel}\nthen {opened.url}\n(the first is in the clipboard; {again} shows them again)"
+            self.app.notify(where, title="listen in a browser: on your own machine", timeout=20, markup=False)
+        else:
+            self.say(f"listening on {opened.device}")
+
+    def paint_playhead(self) -> None:
+        """Draws what moves while it plays."""
+        raise NotImplementedError
+
+    # ---- keys ---------------------------------------------------------------------------------------------------
+
+    def action_play_toggle(self) -> None:
+        """Plays from the playhead, or stops."""
+        playing = not self.bench.heard.playing
+        self.order(player.Play(playing, self.bench.timeline.playhead if playing else None))
+
+    def action_play_faster(self) -> None:  # noqa: D102
+        self.order(player.Shuttle(1))
+
+    def action_play_slower(self) -> None:  # noqa: D102
+        self.order(player.Shuttle(-1))
+
+    def action_play_stop(self) -> None:  # noqa: D102
+        self.order(player.Play(False))
+
+    def action_hear_source(self) -> None:  # noqa: D102
+        self._choose("source")
+
+    def action_hear_repair(self) -> None:  # noqa: D102
+        self._choose("repair")
+
+    def action_hear_difference(self) -> None:  # noqa: D102
+        self._choose("difference")
+
+    def action_hear_flip(self) -> None:
+        """Source or repair, whichever is not heard."""
+        self._choose("repair" if self.bench.heard.stream == "source" else "source")
+
+    def action_hear_match(self) -> None:
+        """Loudness match on or off."""
+        on = not self.bench.heard.match
+        if self.order(player.MatchLevels(on)):
+            self.say("source and repair are equally loud" if on else "levels are heard as they are")
+
+    def action_hear_where(self) -> None:
+        """Says where sound goes, and copies the line that brings the page to the engineer's machine."""
+        if self.bench.outlet is None:
+            self.say(f"nothing was played yet: {actions.key('play.toggle')} plays")
+        else:
+            self._say_where(self.bench.outlet)
+
+    def action_strip_solo(self) -> None:  # noqa: D102
+        self._for_the_ears("solo")
+
+    def action_strip_mute(self) -> None:  # noqa: D102
+        self._for_the_ears("mute")
+
+    def action_strip_all_heard(self) -> None:
+        """No solo and no mute any more."""
+        self._ears(frozenset(), frozenset())
+
+    def _choose(self, stream: Stream) -> None:
+        if self.order(player.Choose(stream)):
+            self.say(f"heard: {stream}")
+
+    def _for_the_ears(self, which: str) -> None:
+        name, bench = self.bench.strip, self.bench
+        if name == MASTER or not name:
+            self.say(f"choose a stem to {which}")
+            return
+        if name not in bench.stems:
+            self.say("there are no stems yet to be heard by themselves")
+            return
+        solo, mute = bench.solo, bench.mute
+        if which == "solo":
+            solo = solo ^ {name}
+        else:
+            mute = mute ^ {name}
+        self._ears(solo, mute)
+
+    def _ears(self, solo: frozenset[str], mute: frozenset[str]) -> None:
+        self.bench.solo, self.bench.mute = solo, mute
+        order = [*self.bench.names[:-1]] or [RESIDUAL]
+        heard = [name for name in order if name in solo] or [name for name in order if name not in mute]
+        said = f"{', '.join(heard) or 'nothing'} (never rendered)" if solo or mute else "everything"
+        self.say(f"heard: {said}")
+        self.remember()
+        self.paint_lanes()
+        self.hear_again()
+
+    def paint_lanes(self) -> None:
+        """Draws the lanes."""
+        raise NotImplementedError
+
+
+def _of(loop: Loop | None) -> tuple[int, int] | None:
+    return (loop.first, loop.last) if loop is not None and loop.on else None
