@@ -7,6 +7,7 @@ const STREAMS = ["source", "repair", "difference"];
 const FLIP_S = 0.005; // of a flip, a jump, a stop, and of either side of a loop's joint
 const EDIT_S = 0.02;
 const LEAD_S = 0.1; // from a decision to the first sample, so that all three streams are scheduled in time
+const SILENT_S = 0.5; // from the end of a fade to the end of what it faded, however late the fade came
 const READY_S = 0.5; // of sound that must be here before it starts
 const AHEAD_S = 12; // of sound that is scheduled before it is due
 const RETRY_S = 1; // after a segment could not be had
@@ -127,52 +128,82 @@ function ensureContext(clip) {
 
 const suspended = () => Boolean(state.playing && context && context.state !== "running");
 function wake() { if (suspended()) context.resume().catch(complain); }
-const soon = () => context.currentTime + 128 / context.sampleRate; // the first quantum that is certainly not made yet
-
-// A gain that moves in straight lines, from wherever it is.
-class Fader {
-  constructor(value, to) {
-    this.node = new GainNode(context, { gain: value });
-    this.node.connect(to);
-    this.node.gain.setValueAtTime(value, 0);
-    this.from = this.to = value;
-    this.start = this.end = 0;
+// Gains that move in straight lines. A step is a ramp in a buffer, added to what the gains are and held at its end:
+// the audio thread begins it where it is itself, so a step is whole however late it is asked for, and all gains of a
+// bank move in the same instant. Steps are multiples of 2^-20, whose sums are exact: a gain comes back to 0 or 1.
+const STEP = 2 ** -20;
+const MOST_STEPS = 32;
+class Gains {
+  constructor(values, to) {
+    this.values = values.map((value) => Math.round(value / STEP));
+    this.nodes = this.values.map((value) => new GainNode(context, { gain: value * STEP }));
+    this.splitter = new ChannelSplitterNode(context, { numberOfOutputs: values.length });
+    this.nodes.forEach((node, place) => {
+      node.connect(to);
+      this.splitter.connect(node.gain, place);
+    });
+    this.steps = [];
   }
 
-  at(time) {
-    if (time >= this.end) return this.to;
-    if (time <= this.start) return this.from;
-    return this.from + (this.to - this.from) * (time - this.start) / (this.end - this.start);
+  go(values, seconds, time = 0) {
+    const wanted = values.map((value) => Math.round(value / STEP));
+    const by = wanted.map((value, place) => value - this.values[place]);
+    if (by.every((each) => each === 0)) return;
+    this.values = wanted;
+    this.step(by, seconds, time);
+    if (this.steps.length > MOST_STEPS) this.merge();
   }
 
-  go(value, time, seconds) {
-    const { gain } = this.node;
-    const from = this.at(time);
-    gain.cancelScheduledValues(time);
-    gain.linearRampToValueAtTime(from, time); // up to here as it was
-    gain.linearRampToValueAtTime(value, time + seconds);
-    Object.assign(this, { from, to: value, start: time, end: time + seconds });
+  step(by, seconds, time) {
+    const { sampleRate } = context;
+    const ramp = Math.max(1, Math.round(seconds * sampleRate));
+    const length = ramp + 128;
+    const buffer = new AudioBuffer({ numberOfChannels: by.length, length, sampleRate });
+    by.forEach((steps, place) => {
+      buffer.copyToChannel(Float32Array.from({ length }, (_, frame) => steps * STEP * Math.min(1, (frame + 1) / ramp)), place);
+    });
+    const source = new AudioBufferSourceNode(context, { buffer, loop: true, loopStart: ramp / sampleRate, loopEnd: length / sampleRate });
+    source.connect(this.splitter);
+    source.onended = () => source.disconnect();
+    source.start(time);
+    this.steps.push({ source, by, settled: Math.max(time, context.currentTime) + seconds + 0.5 });
   }
+
+  // What has long arrived becomes one step, which takes the others' place half a second from now.
+  merge() {
+    const settled = this.steps.filter((each) => each.settled < context.currentTime);
+    if (settled.length < 2) return;
+    this.steps = this.steps.filter((each) => !settled.includes(each));
+    const by = this.values.map((_, place) => settled.reduce((sum, each) => sum + each.by[place], 0));
+    const time = context.currentTime + 0.5;
+    if (by.some((each) => each !== 0)) this.step(by, 0, time);
+    for (const { source } of settled) source.stop(time);
+  }
+
+  stop(time) { for (const { source } of this.steps) source.stop(time); }
 }
 
 const gainOf = (stream) => (stream === "difference" ? 1 : 10 ** (state.gainsDb[stream === "repair" ? 1 : 0] / 20));
 const weightOf = (stream) => (stream === state.stream ? gainOf(stream) : 0);
 
-// One stretch of scheduled sound: segments of three streams behind three faders, behind one that fades all of it.
+// One stretch of scheduled sound: segments of three streams behind their weights, behind the fades of a loop's
+// joint, of the beginning and of the end.
 // A tick is a frame of the context's clock at the clip's rate; counted in whole ticks, segments meet to the sample.
 class Deck {
   constructor(clip, loops, frame, tick, fade) {
-    Object.assign(this, { clip, loops, startFrame: frame, nextFrame: frame, startTick: tick, nextTick: tick });
+    Object.assign(this, { clip, loops, fade, startFrame: frame, nextFrame: frame, startTick: tick, nextTick: tick });
     this.repeats = loops && clip.last - clip.first <= clip.segment_frames;
     this.joins = loops && clip.last - clip.first >= SHORTEST_JOINED_S * clip.sample_rate;
     this.nextJoint = tick + clip.last - frame;
     this.ended = this.waiting = false;
     this.retryAt = 0;
     this.sources = new Set();
-    this.out = new Fader(0, bus);
-    this.out.go(1, this.time(tick), fade);
-    this.joint = new Fader(1, this.out.node);
-    this.faders = Object.fromEntries(STREAMS.map((stream) => [stream, new Fader(weightOf(stream), this.joint.node)]));
+    this.end = new Gains([1], bus);
+    this.begin = new Gains([0], this.end.nodes[0]);
+    this.joint = new GainNode(context, { gain: 1 });
+    this.joint.connect(this.begin.nodes[0]);
+    this.joint.gain.setValueAtTime(1, 0);
+    this.weights = new Gains(STREAMS.map(weightOf), this.joint);
   }
 
   time(tick) { return tick / this.clip.sample_rate; }
@@ -210,21 +241,23 @@ class Deck {
 
   add(buffers) {
     const { clip } = this;
-    const missed = Math.ceil(context.currentTime * clip.sample_rate) - this.nextTick;
-    if (missed > 0) { // go on from here, without losing the place
-      notice(`the line is too slow: a gap of ${(missed / clip.sample_rate + LEAD_S).toFixed(1)} s`);
-      const late = missed + Math.ceil(LEAD_S * clip.sample_rate);
+    const begin = clip.first + numberAt(clip, this.nextFrame) * clip.segment_frames;
+    const offset = (this.nextFrame - begin) / clip.sample_rate;
+    let sources = this.startSources(buffers, offset);
+    while (this.late() > 0) { // whether the line was too slow or this page: all three go on from here, no place is lost
+      for (const source of sources) source.disconnect();
+      const late = this.late() + Math.ceil(LEAD_S * clip.sample_rate);
+      notice(`the line is too slow: a gap of ${(late / clip.sample_rate).toFixed(1)} s`);
       this.startTick += late;
       this.nextTick += late;
+      this.nextJoint += late;
+      sources = this.startSources(buffers, offset);
     }
-    const begin = clip.first + numberAt(clip, this.nextFrame) * clip.segment_frames;
-    for (const stream of STREAMS) {
-      const source = new AudioBufferSourceNode(context, { buffer: buffers[stream], loop: this.repeats });
-      source.connect(this.faders[stream].node);
-      source.start(this.time(this.nextTick), (this.nextFrame - begin) / clip.sample_rate);
+    for (const source of sources) {
       source.onended = () => { this.sources.delete(source); source.disconnect(); };
       this.sources.add(source);
     }
+    this.begin.go([1], this.fade, this.time(this.startTick));
     const end = Math.min(clip.last, begin + clip.segment_frames);
     this.nextTick = this.repeats ? Infinity : this.nextTick + end - this.nextFrame;
     this.nextFrame = end < clip.last ? end : clip.first;
@@ -233,22 +266,32 @@ class Deck {
     else if (this.joins) this.join(this.nextTick);
   }
 
+  late() { return Math.ceil(context.currentTime * this.clip.sample_rate) - this.nextTick; }
+
+  startSources(buffers, offset) {
+    return STREAMS.map((stream, place) => {
+      const source = new AudioBufferSourceNode(context, { buffer: buffers[stream], loop: this.repeats });
+      source.connect(this.weights.nodes[place]);
+      source.start(this.time(this.nextTick), offset);
+      return source;
+    });
+  }
+
   // The joint of a loop is no place of the music: it fades out before it and in behind it.
   join(tick) {
-    const { gain } = this.joint.node;
+    const { gain } = this.joint;
     gain.linearRampToValueAtTime(1, Math.max(0, this.time(tick) - FLIP_S));
     gain.linearRampToValueAtTime(0, this.time(tick));
     gain.linearRampToValueAtTime(1, this.time(tick) + FLIP_S);
   }
 
-  weigh(seconds) {
-    const time = soon();
-    for (const stream of STREAMS) this.faders[stream].go(weightOf(stream), time, seconds);
-  }
+  weigh(seconds) { this.weights.go(STREAMS.map(weightOf), seconds); }
 
-  stop(time, fade) {
-    this.out.go(0, time, fade);
-    for (const source of this.sources) source.stop(time + fade);
+  stop(fade, time = 0) {
+    this.end.go([0], fade, time);
+    const silent = Math.max(time, context.currentTime) + fade + SILENT_S;
+    for (const source of this.sources) source.stop(silent);
+    for (const gains of [this.begin, this.end, this.weights]) gains.stop(silent + 1);
   }
 }
 
@@ -274,7 +317,7 @@ async function start(frame, fade) {
   const tick = Math.ceil((context.currentTime + LEAD_S) * clip.sample_rate);
   const time = tick / clip.sample_rate;
   const from = within(frame ?? (deck ? deck.frameAt(time) : state.frame), clip);
-  if (deck) deck.stop(time, fade);
+  if (deck) deck.stop(fade, time);
   deck = new Deck(clip, loops, from, tick, fade);
   pump();
   report();
@@ -288,7 +331,7 @@ function stop() {
   state.playing = false;
   if (!deck) return;
   state.frame = here();
-  deck.stop(soon(), FLIP_S);
+  deck.stop(FLIP_S);
   deck = null;
 }
 
