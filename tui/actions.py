@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from textual.binding import Binding
 
-Where = Literal["desk", "list", "form"]
-"""Which screens an action belongs to: the desk, panels that list something, panels that are filled in."""
+Where = Literal["desk", "list", "form", "blind"]
+"""Which screens an action belongs to: the desk, panels that list, panels that are filled in, the blind test."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,10 @@ ACTIONS: tuple[Action, ...] = (
     Action("hear.difference", ("n",), "difference", "Listens to the repair less the source.", "listening"),
     Action("hear.flip", ("x",), "flip", "Flips between source and repair.", "listening"),
     Action("hear.match", ("g",), "match", "Source and repair equally loud, or as they are.", "listening"),
-    Action("hear.where", ("G",), "where to listen", "Says where sound goes; copies the page's ssh line.", "listening"),
+    Action("hear.blind", ("X",), "blind test", "Is the repair heard? ABX, with a log and a p-value.", "listening"),
+    Action(
+        "hear.where", ("G",), "where to listen", "Lists sound cards and the page; copies its ssh line.", "listening"
+    ),
     Action("strip.solo", ("s",), "solo", "Listens to the chosen stem alone; never rendered.", "listening"),
     Action("strip.mute", ("m",), "mute", "Listens without the chosen stem; never rendered.", "listening"),
     Action("strip.all_heard", ("c",), "hear all", "No solo and no mute any more.", "listening"),
@@ -316,6 +319,18 @@ ACTIONS: tuple[Action, ...] = (
     Action("form.type", ("equals_sign",), "type", "Opens a field for a typed value.", "forms", where="form"),
     Action("form.go", ("enter",), "go", "Carries out what the form says.", "forms", where="form"),
     Action("form.close", ("escape", "q"), "back", "Closes the form.", "forms", where="form"),
+    Action("blind.toggle", ("space",), "play", "Plays from the loop's start, or stops.", "blind test", where="blind"),
+    Action("blind.source", ("a",), "A", "Listens to A, the source.", "blind test", where="blind"),
+    Action("blind.repair", ("b",), "B", "Listens to B, the repair.", "blind test", where="blind"),
+    Action("blind.x", ("x",), "X", "Listens to X, which is one of the two.", "blind test", where="blind"),
+    Action("blind.is_source", ("1",), "X is A", "Answers: X is the source.", "blind test", where="blind"),
+    Action("blind.is_repair", ("2",), "X is B", "Answers: X is the repair.", "blind test", where="blind"),
+    Action(
+        "blind.more", ("plus",), "more trials", "More trials, before the first answer.", "blind test", where="blind"
+    ),
+    Action("blind.less", ("minus",), "fewer trials", "Fewer, before the first answer.", "blind test", where="blind"),
+    Action("blind.again", ("enter",), "another", "Another test, once one is over.", "blind test", where="blind"),
+    Action("blind.close", ("escape", "q"), "leave", "Leaves; answers stay in the log.", "blind test", where="blind"),
 )
 """In the order of the help."""
 

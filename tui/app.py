@@ -157,6 +157,9 @@ class Workstation(KeysInOrder[int]):
         if note and note not in self._noted:
             self._noted.add(note)
             self.notify(note, timeout=10, markup=False)
+        self._show_progress()
+
+    def _show_progress(self) -> None:
         for screen in self.screen_stack:
             show_progress = getattr(screen, "show_progress", None)
             if show_progress is not None:
@@ -176,6 +179,7 @@ class Workstation(KeysInOrder[int]):
         """The player said something: the desk takes it in."""
         if self._desk is not None:
             self._desk.heard(message.answer)
+            self._show_progress()
 
     def on_unmount(self) -> None:
         """Leaves no process behind."""

@@ -7,7 +7,8 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 from core import wire
-from core.audition.monitor import Listening, Stream
+from core.audition.monitor import Choice, Listening
+from core.session.blind import Side
 from core.session.document import Session
 
 Way = Literal["auto", "card", "browser", "clock"]
@@ -45,15 +46,15 @@ class Seek(Struct, frozen=True, tag=True):
 
 
 class Shuttle(Struct, frozen=True, tag=True):
-    """Faster by steps of 1, 2, 4, 8 times, forwards or backwards; a sound card only."""
+    """Faster by steps of 1, 2, 4, 8 times, forwards or backwards."""
 
     steps: int
 
 
 class Choose(Struct, frozen=True, tag=True):
-    """Flips to a stream."""
+    """Flips to a stream, or in a blind test to X."""
 
-    stream: Stream
+    stream: Choice
 
 
 class SetLoop(Struct, frozen=True, tag=True):
@@ -68,6 +69,23 @@ class MatchLevels(Struct, frozen=True, tag=True):
     on: bool
 
 
+class Blind(Struct, frozen=True, tag=True):
+    """A trial of a blind test: what X is, and what a page says of it. None ends the test."""
+
+    x: Side | None
+    said: str = ""
+
+
+class Mark(Struct, frozen=True, tag=True):
+    """The frames at which there are markers, for a page to show and to go to."""
+
+    frames: tuple[int, ...]
+
+
+class Look(Struct, frozen=True, tag=True):
+    """Asks which sound cards there are."""
+
+
 class Orders(Protocol):
     """Whoever takes orders."""
 
@@ -80,7 +98,7 @@ class Orders(Protocol):
         ...
 
 
-Order = Open | Show | Play | Seek | Shuttle | Choose | SetLoop | MatchLevels
+Order = Open | Show | Play | Seek | Shuttle | Choose | SetLoop | MatchLevels | Blind | Mark | Look
 
 
 class Opened(Struct, frozen=True, tag=True):
@@ -96,15 +114,16 @@ class Heard(Struct, frozen=True, tag=True):
     """What is heard now, at most 20 times a second and only when something changed.
 
     `frame` is the one that is heard, `peaks` the largest magnitude of each channel, `gain_db` what the stream is
-    lowered by for the loudness match; the loudness of both sides is None until it was measured. `late` counts blocks
+    lowered by for the loudness match; the loudness of both sides is None until it was measured. Of X, in a blind test,
+    neither gain nor peaks are told. `late` counts blocks
     that came too late, `pages` browsers; `suspended` is a browser that waits for a click, `context_rate` the rate in
-    Hz that it plays at.
+    Hz that browser or card play at, `caveat` what the card makes of the sound.
     """
 
     playing: bool = False
     frame: int = 0
     speed: int = 1
-    stream: Stream = "repair"
+    stream: Choice = "repair"
     match: bool = True
     gain_db: float = 0.0
     source_lufs: float | None = None
@@ -114,6 +133,14 @@ class Heard(Struct, frozen=True, tag=True):
     pages: int = 0
     suspended: bool = False
     context_rate: float = 0.0
+    caveat: str = ""
+
+
+class Outlets(Struct, frozen=True, tag=True):
+    """The sound cards: name, channels, and the rate in Hz that each prefers. `why` says why there are none."""
+
+    cards: tuple[tuple[str, int, int], ...]
+    why: str = ""
 
 
 class Refused(Struct, frozen=True, tag=True):
@@ -124,13 +151,25 @@ class Refused(Struct, frozen=True, tag=True):
     remedy: str | None = None
 
 
+class Judged(Struct, frozen=True, tag=True):
+    """Somebody said in a page what X is."""
+
+    answer: Side
+
+
+class Marked(Struct, frozen=True, tag=True):
+    """Somebody set a marker in a page, or took away the one there."""
+
+    frame: int
+
+
 class Gone(Struct, frozen=True, tag=True):
     """The process ended; the next order starts another. `text` is one line."""
 
     text: str
 
 
-Answer = Opened | Heard | Refused | Gone
+Answer = Opened | Heard | Outlets | Refused | Judged | Marked | Gone
 
 ORDERS = wire.decoder(Order)
 ANSWERS = wire.decoder(Answer)

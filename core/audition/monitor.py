@@ -20,6 +20,8 @@ from core.session.document import RESIDUAL, Session, Strip
 
 Stream = Literal["source", "repair", "difference"]
 """A, B, and B less A."""
+Choice = Literal["source", "repair", "difference", "x"]
+"""What may be listened to: a stream, or in a blind test X, of which only the player knows whether it is A or B."""
 
 
 class Listening(msgspec.Struct, frozen=True):

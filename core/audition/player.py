@@ -16,7 +16,8 @@ import numpy as np
 
 from core.audio.formats import AudioInfo, Block
 from core.audition.glide import Glide
-from core.audition.monitor import Listening, Monitor, MonitorState, Sides, Stream
+from core.audition.monitor import Choice, Listening, Monitor, MonitorState, Sides
+from core.session.blind import Side
 from core.session.document import Session, Source
 
 FLIP_MS: Final = 5.0
@@ -31,16 +32,14 @@ REVERSE_SECONDS: Final = 0.1
 class Transport(msgspec.Struct, frozen=True):
     """Where the player is. `frame` is the next one that is given out; `speed` is 1 but for the shuttle.
 
-    `loop` is first and last (exclusive) where one is played. `matched_db` is what the stream that is heard is lowered
-    by so that source and repair are equally loud.
+    `loop` is first and last (exclusive) where one is played.
     """
 
     playing: bool
     frame: int
     speed: int
-    stream: Stream
+    stream: Choice
     loop: tuple[int, int] | None
-    matched_db: float
 
 
 class Player:
@@ -56,11 +55,13 @@ class Player:
         self.info: AudioInfo = self._monitor.info
         self._flip_frames = max(1, round(FLIP_MS * self.info.sample_rate / 1000))
         self._edit_frames = max(1, round(EDIT_MS * self.info.sample_rate / 1000))
-        self._stream: Stream = "repair"
+        self._stream: Choice = "repair"
+        self._x: Side | None = None
         self._gains_db = (0.0, 0.0)
         self._weights = Glide(self._weights_of())
         self._gate = Glide([0.0])
         self._speed = 1
+        self._end = self.info.frames
         self._loop: tuple[int, int] | None = None
         self._loop_start: tuple[int, MonitorState] | None = None
         self._tail = np.zeros((self.info.channels, 0))
@@ -81,7 +82,6 @@ class Player:
                 speed=self._speed,
                 stream=self._stream,
                 loop=self._loop,
-                matched_db=0.0 if self._stream == "difference" else self._gains_db[self._stream == "repair"],
             )
 
     @property
@@ -93,7 +93,7 @@ class Player:
         """Plays on, from the start again when it is at the end."""
         with self._lock:
             self._shuttle(1)
-            if self._frame >= self.info.frames:
+            if self._frame >= self._end:
                 self._go(0)
             self._gate.go([1.0], self._flip_frames)
 
@@ -105,12 +105,7 @@ class Player:
     def shuttle(self, steps: int) -> None:
         """Faster by `steps` of 1, 2, 4, 8 times, forwards or backwards; the first step plays at single speed."""
         with self._lock:
-            if not self._gate.target[0]:
-                speed = 1 if steps > 0 else -1
-            else:
-                place = SPEEDS.index(self._speed) + steps
-                speed = SPEEDS[max(0, min(len(SPEEDS) - 1, place))]
-            self._shuttle(speed)
+            self._shuttle(faster(self._speed if self._gate.target[0] else None, steps))
             self._gate.go([1.0], self._flip_frames)
 
     def seek(self, frame: int) -> None:
@@ -129,10 +124,25 @@ class Player:
             if loop != self._loop:
                 self._loop, self._loop_start = loop, None
 
-    def choose(self, stream: Stream) -> None:
-        """Flips to another stream, at the same frame."""
+    def end(self, frame: int) -> None:
+        """Stops before a frame, as if the file ended there; a loop comes first."""
         with self._lock:
+            self._end = max(0, min(frame, self.info.frames))
+
+    def choose(self, stream: Choice) -> None:
+        """Flips to another stream, at the same frame. ValueError for X outside a blind test."""
+        with self._lock:
+            if stream == "x" and self._x is None:
+                raise ValueError("X is heard in a blind test only")
             self._stream = stream
+            self._weights.go(self._weights_of(), self._flip_frames)
+
+    def hide(self, x: Side | None) -> None:
+        """What X is from now on; None ends a blind test, and who listened to X hears the repair."""
+        with self._lock:
+            self._x = x
+            if x is None and self._stream == "x":
+                self._stream = "repair"
             self._weights.go(self._weights_of(), self._flip_frames)
 
     def match(self, source_db: float, repair_db: float) -> None:
@@ -195,14 +205,14 @@ class Player:
             return self._pass_over(most)
         if self._speed < 0:
             return self._backwards(most)
-        first, last = self._loop or (0, self.info.frames)
+        first, last = self._loop or (0, self._end)
         looping = self._loop is not None and self._speed == 1
         if looping and self._loop_start is None and self._frame == first:
             self._loop_start = first, self._monitor.state()
         if looping and self._frame >= last:
             self._go(first)
             return self._piece(most)
-        left = (last if looping else self.info.frames) - self._frame
+        left = (last if looping else self._end) - self._frame
         if left <= 0:
             self._gate.go([0.0], 0)
             self._speed = 1
@@ -298,7 +308,20 @@ class Player:
 
     def _weights_of(self) -> tuple[float, float]:
         source, repair = (10.0 ** (gain_db / 20.0) for gain_db in self._gains_db)
-        return {"source": (source, 0.0), "repair": (0.0, repair), "difference": (-1.0, 1.0)}[self._stream]
+        stream = self._x if self._stream == "x" and self._x is not None else self._stream
+        if stream == "difference":
+            return -1.0, 1.0
+        return (source, 0.0) if stream == "source" else (0.0, repair)
+
+
+def faster(speed: int | None, steps: int) -> int:
+    """A speed of the shuttle and `steps` of 1, 2, 4, 8 times more, backwards where they are negative.
+
+    None is standing still, whose first step plays at single speed.
+    """
+    if speed is None:
+        return 1 if steps > 0 else -1
+    return SPEEDS[max(0, min(len(SPEEDS) - 1, SPEEDS.index(speed) + steps))]
 
 
 def _averaged(side: Block, of: int) -> Block:

@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -21,13 +21,13 @@ from core import wire
 from core.audition import messages
 from core.audition.decoded import enterable
 from core.audition.matching import Match, measure
-from core.audition.messages import Answer, Heard, Opened, Order, Refused, Show
-from core.audition.monitor import Stream
+from core.audition.messages import Answer, Heard, Judged, Marked, Opened, Order, Refused, Show
+from core.audition.monitor import Choice
 from core.audition.picture import peaks_of
 from core.audition.player import Player
-from core.audition.room import Room, State
+from core.audition.room import Judge, Mark, Room, State
 from core.audition.server import Server
-from core.audition.sinks import ClockSink, Feeder, SoundCardSink, choose_device
+from core.audition.sinks import Device, Playing, choose_device, devices, on_card, on_clock
 from core.errors import UnbakeError, refusal
 from core.events import Operation, finish
 
@@ -108,7 +108,9 @@ class Station:
         self._shown: Show | None = None
         self._title = ""
         self._loop: tuple[int, int] | None = None
-        self._stream: Stream = "repair"
+        self._stream: Choice = "repair"
+        self._blind = messages.Blind(None)
+        self._marks = messages.Mark(())
         self._match_on = True
         self._match = Match(None, None)
         self._measuring: asyncio.Task[None] | None = None
@@ -123,11 +125,17 @@ class Station:
                     await self._open(order)
                 case Show():
                     await self._show(order)
+                case messages.Look():
+                    self._say(await asyncio.to_thread(_outlets))
                 case _:
                     if isinstance(order, messages.SetLoop):
                         self._loop = order.loop
                     elif isinstance(order, messages.Choose):
                         self._stream = order.stream
+                    elif isinstance(order, messages.Blind):
+                        self._blind = order
+                    elif isinstance(order, messages.Mark):
+                        self._marks = order
                     elif isinstance(order, messages.MatchLevels):
                         self._match_on = order.on
                     if self._outlet is not None:
@@ -149,11 +157,11 @@ class Station:
             except UnbakeError as error:
                 self._refuse(error)
                 continue
-            gains = {"source": self._match.source_db, "repair": self._match.repair_db, "difference": 0.0}
+            gains = {"source": self._match.source_db, "repair": self._match.repair_db}
             heard = msgspec.structs.replace(
                 heard,
                 match=self._match_on,
-                gain_db=gains[heard.stream] if self._match_on else 0.0,
+                gain_db=gains.get(heard.stream, 0.0) if self._match_on else 0.0,
                 source_lufs=self._match.source_lufs,
                 repair_lufs=self._match.repair_lufs,
             )
@@ -171,16 +179,19 @@ class Station:
             await self._outlet.close()
 
     async def _open(self, order: messages.Open) -> None:
-        if self._outlet is not None:
-            await self._outlet.close()
+        before = self._outlet
+        if isinstance(before, Served):  # it has the port
+            await before.close()
             self._outlet = None
         outlet, opened = await self._way(order)
+        if self._outlet is not None:
+            await self._outlet.close()
         self._outlet = outlet
         if self._shown is not None:
             await outlet.show(self._shown, self._title)
         await outlet.obey(messages.SetLoop(self._loop))
-        await outlet.obey(messages.Choose(self._stream))
-        await outlet.obey(messages.MatchLevels(self._match_on))
+        for kept in (self._blind, self._marks, messages.Choose(self._stream), messages.MatchLevels(self._match_on)):
+            await outlet.obey(kept)
         await outlet.matched(self._match)
         self._say(opened)
 
@@ -192,23 +203,21 @@ class Station:
                 if order.way == "card":
                     raise
             else:
-                return Live(lambda feeder, player: self._card(feeder, player, device)), Opened(
-                    "card", device=device.name
-                )
+                return Live(lambda player: self._card(player, device)), Opened("card", device=device.name)
         if order.way == "clock":
-            return Live(lambda feeder, player: ClockSink(feeder, player.info.sample_rate)), Opened("clock")
-        served = Served(order.port)
+            return Live(on_clock), Opened("clock")
+        served = Served(order.port, self._say)
         await served.start()
         return served, Opened("browser", url=served.server.url, tunnel=served.server.tunnel)
 
-    def _card(self, feeder: Feeder, player: Player, device: Any) -> SoundCardSink:
+    def _card(self, player: Player, device: Device) -> Playing:
         loop = asyncio.get_running_loop()
         gone = UnbakeError("the sound card stopped", where=device.name, remedy="open it again, or listen in a browser")
 
         def ended() -> None:
             loop.call_soon_threadsafe(self._refuse, gone)
 
-        return SoundCardSink(feeder, device, player.info.sample_rate, player.info.channels, ended)
+        return on_card(player, device, ended)
 
     async def _show(self, order: Show) -> None:
         entered = await asyncio.to_thread(finish, enterable(order.session))
@@ -244,11 +253,10 @@ class Station:
 class Live:
     """A sound card, or the clock: a `Player` that is read in real time, from the first session on that is shown."""
 
-    def __init__(self, sink: Callable[[Feeder, Player], ClockSink | SoundCardSink]) -> None:
-        self._sink = sink
+    def __init__(self, put_on: Callable[[Player], Playing]) -> None:
+        self._put_on = put_on
         self._player: Player | None = None
-        self._feeder: Feeder | None = None
-        self._playing: ClockSink | SoundCardSink | None = None
+        self._playing: Playing | None = None
         self._match, self._match_on = Match(None, None), True
         self._running = contextlib.ExitStack()
         self._kept: dict[type, Order] = {}
@@ -265,13 +273,14 @@ class Live:
         self._running.callback(self._player.close)
         for order in self._kept.values():
             await self.obey(order)
-        self._feeder = await asyncio.to_thread(self._running.enter_context, Feeder(self._player))
-        self._playing = self._running.enter_context(self._sink(self._feeder, self._player))
+        playing = await asyncio.to_thread(self._put_on, self._player)
+        self._playing = await asyncio.to_thread(self._running.enter_context, playing)
 
     async def obey(self, order: Order) -> None:
         """Carries out an order about transport or stream."""
         player = self._player
         if player is None:
+            self._kept.pop(type(order), None)  # in the order they came: X is chosen after it was hidden
             self._kept[type(order)] = order
             return
         match order:
@@ -293,6 +302,10 @@ class Live:
             case messages.MatchLevels(on=on):
                 self._match_on = on
                 await self.matched(self._match)
+            case messages.Blind(x=x):
+                player.hide(x)
+            case messages.Mark():
+                pass
             case _:
                 raise TypeError(f"{type(order).__name__} is no order about what is heard")
 
@@ -305,34 +318,40 @@ class Live:
 
     def heard(self) -> Heard:
         """Where the sound is that leaves the queue now."""
-        if self._player is None or self._feeder is None or self._playing is None:
+        if self._player is None or self._playing is None:
             return Heard()
-        if self._feeder.error is not None:
-            error, self._feeder.error = self._feeder.error, None
+        feeder = self._playing.feeder
+        if feeder.error is not None:
+            error, feeder.error = feeder.error, None
             raise error
         transport = self._player.transport
         # a jump is not yet in the queue's blocks: what stands still is where it was put
-        frame = min(self._feeder.position, self._player.info.frames) if transport.playing else transport.frame
+        frame = min(feeder.position, self._player.info.frames) if transport.playing else transport.frame
         return Heard(
             playing=transport.playing,
             frame=frame,
             speed=transport.speed,
             stream=transport.stream,
-            peaks=tuple(float(peak) for peak in self._feeder.peaks),
-            late=self._feeder.underruns + self._playing.dropped,
+            peaks=() if transport.stream == "x" else tuple(float(peak) for peak in feeder.peaks),
+            late=self._playing.late,
+            context_rate=float(self._playing.device_rate),
+            caveat=self._playing.words,
         )
 
     async def close(self) -> None:
         """Falls silent and closes the files."""
         self._running.close()
-        self._player = self._feeder = self._playing = None
+        self._player = self._playing = None
 
 
 class Served:
     """The listening page."""
 
-    def __init__(self, port: int | None) -> None:
-        self._room = Room("unbake")
+    def __init__(self, port: int | None, say: Callable[[Answer], None]) -> None:
+        def asked(asks: Judge | Mark) -> None:
+            say(Judged(asks.answer) if isinstance(asks, Judge) else Marked(asks.frame))
+
+        self._room = Room("unbake", asked=asked)
         self._drawn = ""
         self.server = Server(self._room, port=port)
 
@@ -358,13 +377,17 @@ class Served:
             case messages.Seek(frame=frame):
                 await self._room.play(self._room.state.playing, frame)
             case messages.Shuttle(steps=steps):
-                await self._room.play(steps > 0)
+                await self._room.shuttle(steps)
             case messages.Choose(stream=stream):
                 await self._room.choose(stream)
             case messages.SetLoop(loop=loop):
                 await self._room.loop(loop)
             case messages.MatchLevels(on=on):
                 await self._room.match(on)
+            case messages.Blind(x=x, said=said):
+                await self._room.hide(x, said)
+            case messages.Mark(frames=frames):
+                await self._room.mark(frames)
             case _:
                 return
 
@@ -378,6 +401,7 @@ class Served:
         return Heard(
             playing=state.playing,
             frame=state.frame,
+            speed=state.speed,
             stream=state.stream,
             pages=state.pages,
             suspended=state.suspended,
@@ -388,6 +412,13 @@ class Served:
         """Closes the port and every page's line."""
         await self.server.stop()
         await self._room.close()
+
+
+def _outlets() -> messages.Outlets:
+    try:
+        return messages.Outlets(tuple((each.name, each.channels, each.sample_rate) for each in devices()))
+    except UnbakeError as error:
+        return messages.Outlets((), error.line())
 
 
 def _unless(not_any_more: threading.Event, operation: Operation[Match]) -> Match | None:

@@ -21,7 +21,15 @@ from core.processes import Spawned, how_it_ended, last_words, spawn
 
 COMMAND = (sys.executable, "-u", "-P", "-c", "from core.audition.process import main; main()")
 LEAVE_SECONDS = 2.0
-KEPT = (messages.Open, messages.Show, messages.SetLoop, messages.Choose, messages.MatchLevels)
+KEPT = (
+    messages.Open,
+    messages.Show,
+    messages.SetLoop,
+    messages.Mark,
+    messages.Blind,
+    messages.Choose,
+    messages.MatchLevels,
+)
 """Orders that a new process is told again, in this order, the last of each kind."""
 
 

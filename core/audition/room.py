@@ -17,8 +17,10 @@ from msgspec import Meta, Struct
 
 from core.audition.clips import Clip, Clips, Segment
 from core.audition.matching import Match
-from core.audition.monitor import Listening, Stream
+from core.audition.monitor import Choice, Listening
+from core.audition.player import faster
 from core.errors import UnbakeError
+from core.session.blind import Side
 from core.session.document import Session
 
 PREFETCHED: Final = 2
@@ -27,17 +29,22 @@ Frame = Annotated[int, Meta(ge=0, le=2**53)]
 """Of the source; a page counts no further than 2**53."""
 
 
+Speed = Literal[-8, -4, -2, -1, 1, 2, 4, 8]
+"""Of the shuttle; 1 is how it was recorded."""
+
+
 class Play(Struct, frozen=True, forbid_unknown_fields=True, tag="play"):
     """Play, or stop, at a frame (None: where it is)."""
 
     playing: bool
     frame: Frame | None = None
+    speed: Speed = 1
 
 
 class Choose(Struct, frozen=True, forbid_unknown_fields=True, tag="choose"):
     """Flip to another stream."""
 
-    stream: Stream
+    stream: Choice
 
 
 class SetLoop(Struct, frozen=True, forbid_unknown_fields=True, tag="loop"):
@@ -53,6 +60,18 @@ class SetMatch(Struct, frozen=True, forbid_unknown_fields=True, tag="match"):
     on: bool
 
 
+class Judge(Struct, frozen=True, forbid_unknown_fields=True, tag="judge"):
+    """In a blind test: X is this."""
+
+    answer: Side
+
+
+class Mark(Struct, frozen=True, forbid_unknown_fields=True, tag="mark"):
+    """A marker here, or none any more."""
+
+    frame: Frame
+
+
 class At(Struct, frozen=True, forbid_unknown_fields=True, tag="at"):
     """A page says where it is, and what it plays on: the rate of its context in Hz (0 without one).
 
@@ -62,11 +81,12 @@ class At(Struct, frozen=True, forbid_unknown_fields=True, tag="at"):
     frame: Frame
     playing: bool
     order: Frame
+    speed: Speed = 1
     suspended: bool = False
     context_rate: Annotated[float, Meta(ge=0, le=1e7)] = 0.0
 
 
-Said = Play | Choose | SetLoop | SetMatch | At
+Said = Play | Choose | SetLoop | SetMatch | Judge | Mark | At
 """What a page may say."""
 _DECODER = msgspec.json.Decoder(Said)
 
@@ -75,14 +95,18 @@ class State(Struct, frozen=True):
     """What the terminal and every page agree on.
 
     `suspended`: the browser keeps the sound back until somebody clicks in the page. `context_rate` in Hz, 0 when there
-    is none yet.
+    is none yet. `x` is what X is while there is a blind test, `said` what pages say of it; `marks` are markers' frames.
     """
 
     playing: bool = False
     frame: int = 0
-    stream: Stream = "repair"
+    speed: int = 1
+    stream: Choice = "repair"
     loop: tuple[int, int] | None = None
     match: bool = True
+    x: Side | None = None
+    said: str = ""
+    marks: tuple[int, ...] = ()
     suspended: bool = False
     context_rate: float = 0.0
     pages: int = 0
@@ -98,14 +122,20 @@ class Page:
 class Room:
     """The shared state; all methods but `segment` belong to one event loop.
 
-    `told` hears every state that is new, whoever brought it about. `show` and `loop` raise UnbakeError as `Monitor`
-    does.
+    `told` hears every state that is new, whoever brought it about; `asked` what only the workstation can do for a page
+    (without it, pages are told so). `show` and `loop` raise UnbakeError as `Monitor` does.
     """
 
-    def __init__(self, title: str, told: Callable[[State], None] | None = None) -> None:
+    def __init__(
+        self,
+        title: str,
+        told: Callable[[State], None] | None = None,
+        asked: Callable[[Judge | Mark], None] | None = None,
+    ) -> None:
         self.title = title
         self.state = State()
         self._told = told
+        self._asked = asked
         self._clips = Clips()
         self._pages: list[Page] = []
         self._shown: tuple[Session, dict[str, Path], Listening] | None = None
@@ -168,9 +198,24 @@ class Room:
         """Has the pages play or stop, at a frame or where they are."""
         self._play(playing, frame)
 
-    async def choose(self, stream: Stream) -> None:
-        """Has the pages flip to another stream."""
+    async def shuttle(self, steps: int) -> None:
+        """Has the pages play faster by `steps` of 1, 2, 4, 8 times, forwards or backwards."""
+        self._play(True, None, faster(self.state.speed if self.state.playing else None, steps))
+
+    async def choose(self, stream: Choice) -> None:
+        """Has the pages flip to another stream. ValueError for X outside a blind test."""
         self._choose(stream)
+
+    async def hide(self, x: Side | None, said: str = "") -> None:
+        """A trial of a blind test: what X is from now on, and what pages say of it; None ends the test."""
+        left = x is None and self.state.stream == "x"
+        self._become(x=x, said=said, stream="repair" if left else self.state.stream)
+        self._tell(self._blind())
+
+    async def mark(self, marks: Sequence[int]) -> None:
+        """Markers, as pages show them."""
+        self._become(marks=tuple(marks))
+        self._tell(self._marks())
 
     async def match(self, on: bool) -> None:
         """Loudness match on or off."""
@@ -195,7 +240,8 @@ class Room:
         """A page came; the first has the controls."""
         self._pages.append(page)
         self._become(pages=len(self._pages))
-        for message in (self._hello(page), self._gains(), self._overview(), self._clip_message()):
+        known = (self._hello(page), self._blind(), self._marks(), self._gains(), self._overview(), self._clip_message())
+        for message in known:
             self._send(page, _text(message))
         self._prefetch()
 
@@ -217,9 +263,14 @@ class Room:
             case At():
                 self._at(said)
             case Play():
-                self._play(said.playing, said.frame, page)
+                self._play(said.playing, said.frame, said.speed, page)
             case Choose():
-                self._choose(said.stream, page)
+                self._chosen(said.stream, page)
+            case Judge():
+                if self.state.x is not None:
+                    self._ask(said, page)
+            case Mark():
+                self._ask(said, page)
             case SetMatch():
                 await self.match(said.on)
             case SetLoop(first=first, last=last):
@@ -246,19 +297,29 @@ class Room:
         if said.order != self._order:  # it had not heard of the last order yet
             self._become(**heard)
         else:
-            self._become(frame=self._inside(said.frame), playing=said.playing, **heard)
+            self._become(frame=self._inside(said.frame), playing=said.playing, speed=said.speed, **heard)
 
-    def _play(self, playing: bool, frame: int | None, by: Page | None = None) -> None:
+    def _play(self, playing: bool, frame: int | None, speed: int = 1, by: Page | None = None) -> None:
         """Who follows is told the frame in any case; the page that has the controls knows better where it is."""
         here = self._inside(self.state.frame if frame is None else frame)
         if by is None:
             self._order += 1
-        self._become(playing=playing, frame=here)
+        self._become(playing=playing, frame=here, speed=speed)
         for page in [page for page in self._pages if page is not by]:
             place = here if frame is not None or not self._controls(page) else None
-            self._send(page, _text({"type": "play", "playing": playing, "frame": place, "order": self._order}))
+            order = {"type": "play", "playing": playing, "frame": place, "speed": speed, "order": self._order}
+            self._send(page, _text(order))
 
-    def _choose(self, stream: Stream, by: Page | None = None) -> None:
+    def _chosen(self, stream: Choice, by: Page) -> None:
+        if (stream == "x" and self.state.x is None) or (stream == "difference" and self.state.x is not None):
+            self._refuse(by, "a blind test has A, B and X, and nothing else has X")
+            self._send(by, _text({"type": "choose", "stream": self.state.stream}))
+        else:
+            self._choose(stream, by)
+
+    def _choose(self, stream: Choice, by: Page | None = None) -> None:
+        if stream == "x" and self.state.x is None:
+            raise ValueError("X is heard in a blind test only")
         self._become(stream=stream)
         self._tell({"type": "choose", "stream": stream}, but=by)
 
@@ -293,6 +354,18 @@ class Room:
 
     def _overview(self) -> dict[str, Any] | None:
         return {"type": "overview", "peaks": self._peaks} if self._peaks else None
+
+    def _blind(self) -> dict[str, Any]:
+        return {"type": "blind", "x": self.state.x, "said": self.state.said, "stream": self.state.stream}
+
+    def _marks(self) -> dict[str, Any]:
+        return {"type": "marks", "marks": self.state.marks}
+
+    def _ask(self, said: Judge | Mark, by: Page) -> None:
+        if self._asked is None:
+            self._refuse(by, "that is for pages of the workstation: this one only plays")
+        else:
+            self._asked(said)
 
     def _refuse(self, page: Page, why: str) -> None:
         self._send(page, _text({"type": "refused", "why": why}))

@@ -7,21 +7,68 @@ there in time is an underrun: silence, counted.
 from __future__ import annotations
 
 import collections
+import gc
+import math
 import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
+import msgspec
 import numpy as np
+import soxr
 
-from core.audio.formats import Block
-from core.audition.player import Player
+from core.audio.formats import AudioInfo, Block
+from core.audition.player import Player, Transport
 from core.errors import UnbakeError
 
-BLOCK_FRAMES: Final = 1024
-AHEAD_MS: Final = 80.0
+BLOCK_FRAMES: Final = 512
+AHEAD_MS: Final = 60.0
 """Of sound that waits in the queue: with the sound card's own latency an edit is heard within 150 ms."""
+
+
+class Played(Protocol):
+    """What a feeder reads: a player, or one in another rate. `transport` tells the frames of the file."""
+
+    info: AudioInfo
+
+    @property
+    def transport(self) -> Transport:
+        """Where it is."""
+        ...
+
+    def read(self, frames: int) -> Block:
+        """The next frames, float64 [channels, frames]."""
+        ...
+
+
+class Resampled:
+    """A player in the rate of a sound card that has not got the file's (soxr, very high quality)."""
+
+    def __init__(self, player: Player, sample_rate: int) -> None:
+        self._player = player
+        self.info = msgspec.structs.replace(player.info, sample_rate=sample_rate)
+        self._ratio = player.info.sample_rate / sample_rate
+        self._stream = soxr.ResampleStream(
+            player.info.sample_rate, sample_rate, player.info.channels, dtype="float64", quality="VHQ"
+        )
+        self._here = np.zeros((player.info.channels, 0))
+
+    @property
+    def transport(self) -> Transport:
+        """Where the player is, a few milliseconds ahead of what has come out of the filter."""
+        return self._player.transport
+
+    def read(self, frames: int) -> Block:
+        """The next frames in the card's rate."""
+        blocks = [self._here]
+        while (missing := frames - sum(block.shape[1] for block in blocks)) > 0:
+            given = self._player.read(math.ceil(missing * self._ratio))
+            blocks.append(self._stream.resample_chunk(np.ascontiguousarray(given.T)).T)
+        found = np.concatenate(blocks, axis=1)
+        self._here = found[:, frames:]
+        return found[:, :frames]
 
 
 class Taken(NamedTuple):
@@ -38,7 +85,7 @@ class Feeder:
     magnitude of each channel of what was taken last. An error of the player ends the feeding and lies in `error`.
     """
 
-    def __init__(self, player: Player, *, block_frames: int = BLOCK_FRAMES, ahead_ms: float = AHEAD_MS) -> None:
+    def __init__(self, player: Played, *, block_frames: int = BLOCK_FRAMES, ahead_ms: float = AHEAD_MS) -> None:
         self._player = player
         self.block_frames = block_frames
         self._blocks = max(2, round(ahead_ms * player.info.sample_rate / 1000 / block_frames))
@@ -96,6 +143,7 @@ class ClockSink:
 
     dropped = 0
     """A clock misses nothing by itself."""
+    latency_s = 0.0
 
     def __init__(self, feeder: Feeder, sample_rate: int) -> None:
         self._feeder = feeder
@@ -151,12 +199,13 @@ def devices() -> list[Device]:
 
 
 def choose_device(name: str | None) -> Device:
-    """The device whose name holds `name`; without one the first. Raises UnbakeError when there is none."""
+    """The device whose name holds `name`; without one the system's default. Raises UnbakeError when there is none."""
     found = devices()
     if not found:
         raise UnbakeError("this machine has no sound card", remedy="listen in a browser: unbake play --browser")
     if name is None:
-        return found[0]
+        default = sound_module().default.device[1]
+        return next((device for device in found if device.number == default), found[0])
     fitting = [device for device in found if name.lower() in device.name.lower()]
     if not fitting:
         known = ", ".join(device.name for device in found)
@@ -164,19 +213,69 @@ def choose_device(name: str | None) -> Device:
     return fitting[0]
 
 
-class SoundCardSink:
-    """Plays on a sound card, at the file's own rate. `dropped` counts what the card itself reports as missed.
+class Plan(NamedTuple):
+    """How a device plays a file: at which rate in Hz, how many of its channels, and alone on the device or not."""
 
-    `ended` is called from another thread when the device goes away. Raises UnbakeError when it can't play this rate or
-    these channels.
+    device: Device
+    info: AudioInfo
+    sample_rate: int
+    channels: int
+    exclusive: Any = None
+
+    @property
+    def resampled(self) -> bool:
+        """Whether the device has not got the file's rate."""
+        return self.sample_rate != self.info.sample_rate
+
+    def words(self) -> str:
+        """What an engineer should know of it; nothing where every sample gets there."""
+        found = [f"resampled to {self.sample_rate} Hz"] if self.resampled else []
+        if self.channels < self.info.channels:
+            found.append(f"only the first {self.channels} of {self.info.channels} channels are heard")
+        return ", ".join(found)
+
+
+def plan(device: Device, info: AudioInfo) -> Plan:
+    """How a device can play a file: alone on it where its system offers that, at the file's rate where it has that.
+
+    Raises UnbakeError when it takes neither the file's rate nor its own.
+    """
+    module = sound_module()
+    channels = min(info.channels, device.channels)
+    for rate in dict.fromkeys((info.sample_rate, device.sample_rate)):
+        for exclusive in (*_exclusive(module, device), None):
+            try:
+                module.check_output_settings(device.number, channels, "float32", exclusive, rate)
+            except (module.PortAudioError, ValueError):
+                continue
+            return Plan(device, info, rate, channels, exclusive)
+    raise UnbakeError(
+        f"the sound card can play neither {info.sample_rate} nor {device.sample_rate} Hz with {channels} channels",
+        where=device.name,
+        remedy="choose another --card, or --browser",
+    )
+
+
+def _exclusive(module: Any, device: Device) -> list[Any]:
+    """What asks a device's system for the device alone, in its own rate; on ALSA a `hw:` device is that by itself."""
+    system = module.query_hostapis(module.query_devices(device.number)["hostapi"])["name"]
+    if "WASAPI" in system:
+        return [module.WasapiSettings(exclusive=True)]
+    if "Core Audio" in system:
+        return [module.CoreAudioSettings(change_device_parameters=True, fail_if_conversion_required=True)]
+    return []
+
+
+class SoundCardSink:
+    """Plays on a sound card as planned. `dropped` counts what it reports as missed, `latency_s` is its own.
+
+    `ended` is called from another thread when the device goes away. Raises UnbakeError when it can't be opened.
     """
 
-    def __init__(
-        self, feeder: Feeder, device: Device, sample_rate: int, channels: int, ended: Callable[[], None]
-    ) -> None:
+    def __init__(self, feeder: Feeder, planned: Plan, ended: Callable[[], None]) -> None:
         self._module = sound_module()
         self._feeder = feeder
-        self._channels = min(channels, device.channels)
+        self._channels = planned.channels
         self.dropped = 0
         self._closing = False
 
@@ -186,18 +285,20 @@ class SoundCardSink:
 
         try:
             self._stream = self._module.OutputStream(
-                samplerate=sample_rate,
+                samplerate=planned.sample_rate,
                 blocksize=feeder.block_frames,
-                device=device.number,
-                channels=self._channels,
+                device=planned.device.number,
+                channels=planned.channels,
                 dtype="float32",
                 latency="low",
+                extra_settings=planned.exclusive,
                 callback=self._fill,
                 finished_callback=finished,
             )
         except self._module.PortAudioError as error:
-            what = f"the sound card can't play {sample_rate} Hz with {self._channels} channels"
-            raise UnbakeError(what, where=device.name, remedy="choose another --device, or --browser") from error
+            what = f"the sound card can't be opened: {error.args[0] if error.args else error}"
+            raise UnbakeError(what, where=planned.device.name, remedy="choose another --card, or --browser") from error
+        self.latency_s: float = self._stream.latency
 
     def _fill(self, out: Any, frames: int, _time: Any, status: Any) -> None:
         if status:
@@ -214,3 +315,50 @@ class SoundCardSink:
     ) -> None:
         self._closing = True
         self._stream.close()
+
+
+class Playing:
+    """A player on its way out. Use as a context manager; `words` is what an engineer should know of the way."""
+
+    def __init__(self, feeder: Feeder, sink: ClockSink | SoundCardSink, words: str = "", device_rate: int = 0) -> None:
+        self.feeder = feeder
+        self.sink = sink
+        self.words = words
+        self.device_rate = device_rate
+
+    @property
+    def late(self) -> int:
+        """Blocks that came too late, for the feeder's reasons or the card's."""
+        return self.feeder.underruns + self.sink.dropped
+
+    def __enter__(self) -> Self:
+        # a full collection stops every thread for as long as it has objects to look at (60 ms of a program's modules)
+        gc.collect()
+        gc.freeze()
+        self.feeder.__enter__()
+        try:
+            self.sink.__enter__()
+        except BaseException:
+            self.feeder.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        try:
+            self.sink.__exit__(*raised)
+        finally:
+            self.feeder.__exit__()
+            gc.unfreeze()
+
+
+def on_card(player: Player, device: Device, ended: Callable[[], None]) -> Playing:
+    """A player on a sound card. Raises UnbakeError as `plan` and `SoundCardSink` do."""
+    planned = plan(device, player.info)
+    feeder = Feeder(Resampled(player, planned.sample_rate) if planned.resampled else player)
+    return Playing(feeder, SoundCardSink(feeder, planned, ended), planned.words(), planned.sample_rate)
+
+
+def on_clock(player: Player) -> Playing:
+    """A player that nobody hears, in real time."""
+    feeder = Feeder(player)
+    return Playing(feeder, ClockSink(feeder, player.info.sample_rate))

@@ -18,9 +18,9 @@ from core.audition.pipe import write_wav
 from core.audition.player import Player
 from core.audition.room import Room
 from core.audition.server import Server
-from core.audition.sinks import Feeder, SoundCardSink, choose_device
+from core.audition.sinks import choose_device, on_card
 from core.errors import UnbakeError
-from core.events import Operation, finish
+from core.events import Note, Operation, finish
 from core.jobs import sessions
 from core.separation.device import check_device_name
 from core.session.document import RESIDUAL, Session
@@ -150,21 +150,22 @@ def to_sound_card(heard: Programme, name: str | None, *, match: bool, looped: bo
         player.choose(heard.stream)
         player.seek(heard.first)
         player.loop((heard.first, heard.last) if looped else None)
+        player.end(heard.last)
         if match:
             found = yield from measure(session, heard.stems, heard.listening, heard.loop)
             player.match(found.source_db, found.repair_db)
-        player.play()
-        with (
-            Feeder(player) as feeder,
-            SoundCardSink(feeder, device, player.info.sample_rate, player.info.channels, ended) as sink,
-        ):
-            while player.transport.playing and (looped or feeder.position < heard.last) and not gone:
+        with on_card(player, device, ended) as playing:
+            if playing.words:
+                yield Note(f"{device.name}: {playing.words}")
+            player.play()  # after some silence: a card may swallow the first it is given
+            while (player.transport.playing or playing.feeder.position < heard.last) and not gone:
                 time.sleep(LOOK_SECONDS)
-                if feeder.error is not None:
-                    raise feeder.error
-            if gone and player.transport.playing:
+                if playing.feeder.error is not None:
+                    raise playing.feeder.error
+            if gone:
                 raise UnbakeError("the sound card went away", where=device.name)
-            return _played(heard, began, feeder.underruns + sink.dropped)
+            time.sleep(playing.sink.latency_s)
+            return _played(heard, began, playing.late)
     finally:
         player.close()
 

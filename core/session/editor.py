@@ -20,6 +20,7 @@ from msgspec import Struct
 from core.errors import UnbakeError, os_error
 from core.events import Note
 from core.session import files, history
+from core.session.blind import Trial
 from core.session.document import Session
 from core.session.edits import Change
 from core.session.history import Edit, History
@@ -251,6 +252,13 @@ class Editor:
             self._check_editable()
             self.discard_recovery()
             self._stand_at(self._history.go_to(number))
+
+    def judge(self, trial: Trial) -> None:
+        """Writes an answer of a blind test down. Raises UnbakeError in a read-only session."""
+        with self._memory:
+            self._check_editable()
+            self.discard_recovery()
+            self._history = self._history.judge(trial)
 
     def recover(self) -> None:
         """Takes up the edits that were not saved. Raises UnbakeError when the last of them can't be read."""

@@ -2,7 +2,8 @@
 
 Every saved value is one line of JSON in `NAME.unbake.history`, only ever appended and flushed to the disk; undo and
 redo append a line that says where the engineer stands now, an edit that goes on (a fader held down) a line that puts
-another document in the place of the last one. A line torn by a crash is the last one and is ignored.
+another document in the place of the last one, an answer in a blind listening test a line that nothing undoes. A line
+torn by a crash is the last one and is ignored.
 
 The functions here change a session on disk in one go, for commands; an app that keeps it open is `editor`.
 """
@@ -24,6 +25,7 @@ from msgspec import Struct
 from core import atomic
 from core.errors import UnbakeError, os_error, refusal
 from core.session import files, toml
+from core.session.blind import Trial
 from core.session.document import Session
 from core.session.lock import SessionLock, check_free
 
@@ -62,14 +64,15 @@ class Move(Struct, frozen=True, tag="move"):
     to: int
 
 
-Entry = Edit | Amend | Move
+Entry = Edit | Amend | Move | Trial
 
 
 class History(Struct, frozen=True):
-    """All edits of a session and which of them is the present one."""
+    """All edits of a session and which of them is the present one, and every answer of a blind test."""
 
     edits: tuple[Edit, ...] = ()
     current: int | None = None
+    trials: tuple[Trial, ...] = ()
 
     @property
     def present(self) -> Edit | None:
@@ -83,33 +86,37 @@ class History(Struct, frozen=True):
     def push(self, session: Session, what: str, at: str) -> History:
         """A new edit after the present one; earlier futures stay in the tree."""
         edit = Edit(len(self.edits), self.current, at, what, files.dumps(session))
-        return History((*self.edits, edit), edit.number)
+        return History((*self.edits, edit), edit.number, self.trials)
 
     def amend(self, session: Session, what: str, at: str) -> History:
         """The present edit, which must be the newest, with another outcome."""
         last = self.edits[-1]
         assert self.current == last.number, "only the newest edit can go on"
         edit = Edit(last.number, last.parent, at, what, files.dumps(session))
-        return History((*self.edits[:-1], edit), edit.number)
+        return History((*self.edits[:-1], edit), edit.number, self.trials)
 
     def go_to(self, number: int) -> History:
         """To any edit of the tree. Raises UnbakeError when there is none of that number."""
         if not 0 <= number < len(self.edits):
             raise UnbakeError(f"no edit {number} in the history", remedy=f"there are 0 to {len(self.edits) - 1}")
-        return History(self.edits, number)
+        return History(self.edits, number, self.trials)
 
     def undo(self) -> History:
         """Back to the value before. Raises UnbakeError at the first one."""
         if self.present is None or self.present.parent is None:
             raise UnbakeError("nothing to undo")
-        return History(self.edits, self.present.parent)
+        return History(self.edits, self.present.parent, self.trials)
 
     def redo(self) -> History:
         """Forward to the newest value made from this one. Raises UnbakeError when there is none."""
         children = [edit.number for edit in self.edits if edit.parent == self.current]
         if not children:
             raise UnbakeError("nothing to redo")
-        return History(self.edits, children[-1])
+        return History(self.edits, children[-1], self.trials)
+
+    def judge(self, trial: Trial) -> History:
+        """One more answer of a blind test."""
+        return History(self.edits, self.current, (*self.trials, trial))
 
     def line_to(self, number: int | None) -> list[int]:
         """The numbers from an edit back to the first one it came from."""
@@ -139,9 +146,10 @@ class History(Struct, frozen=True):
             last = self.edits[known - 1]
             lines.append(Amend(last.number, last.at, last.what, last.document))
         lines.extend(self.edits[known:])
-        stands_at = lines[-1].number if lines and not isinstance(lines[-1], Move) else before.current
+        stands_at = self.edits[-1].number if lines else before.current
         if self.current is not None and self.current != stands_at:
             lines.append(Move(self.current))
+        lines.extend(self.trials[len(before.trials) :])
         return lines
 
 
@@ -177,13 +185,14 @@ def read(session_path: Path) -> Found:
     except OSError as error:
         raise os_error(error, path) from error
     edits: list[Edit] = []
+    trials: list[Trial] = []
     current: int | None = None
     length = 0
     decoder = msgspec.json.Decoder(Entry)
     # What follows the last line end was torn while it was appended: never announced as saved.
     for number, line in enumerate(data.split(b"\n")[:-1], start=1):
         try:
-            current = _take_in(decoder.decode(line), edits, current) if line else current
+            current = _take_in(decoder.decode(line), edits, trials, current) if line else current
         except (msgspec.DecodeError, ValueError) as error:
             problem = UnbakeError(
                 f"line {number} of the history is damaged",
@@ -191,13 +200,16 @@ def read(session_path: Path) -> Found:
                 remedy="give the history file another name: a new one is begun, and the session stays as it is",
             )
             problem.__cause__ = error
-            return Found(History(tuple(edits), current), length, len(data), problem)
+            return Found(History(tuple(edits), current, tuple(trials)), length, len(data), problem)
         length += len(line) + 1
-    return Found(History(tuple(edits), current), length, len(data))
+    return Found(History(tuple(edits), current, tuple(trials)), length, len(data))
 
 
-def _take_in(entry: Entry, edits: list[Edit], current: int | None) -> int | None:
-    """Adds one line to the edits and gives where it leads to. ValueError for one that does not belong there."""
+def _take_in(entry: Entry, edits: list[Edit], trials: list[Trial], current: int | None) -> int | None:
+    """Adds one line to what there is and gives where it leads to. ValueError for one that does not belong there."""
+    if isinstance(entry, Trial):
+        trials.append(entry)
+        return current
     if isinstance(entry, Move):
         return entry.to if 0 <= entry.to < len(edits) else current
     if isinstance(entry, Edit):
@@ -362,6 +374,6 @@ def write(session_path: Path, session: Session) -> None:
     atomic.write_text_atomically(session_path, files.dumps(session, session_path.parent), force=True)
 
 
-def now() -> str:
-    """The time as edits carry it."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+def now(*, fine: bool = False) -> str:
+    """The time as edits carry it (ISO 8601, UTC); with `fine` to the millisecond."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds" if fine else "seconds")

@@ -16,8 +16,9 @@ from core import wire
 from core.audition import messages, process
 from core.audition.matching import Match
 from core.audition.monitor import Listening, Monitor
+from core.audition.player import Player
 from core.audition.process import Live, Station
-from core.audition.sinks import ClockSink, Feeder
+from core.audition.sinks import ClockSink, Feeder, Playing
 from core.errors import UnbakeError
 from tests.audition.audition_session import RATE, Heard
 
@@ -35,12 +36,17 @@ class Still(ClockSink):
         return
 
 
+def still(player: Player) -> Playing:
+    feeder = Feeder(player)
+    return Playing(feeder, Still(feeder))
+
+
 def shown(heard: Heard) -> messages.Show:
     return messages.Show(heard.session, {name: str(path) for name, path in heard.stems.items()}, Listening())
 
 
 async def test_the_match_is_heard_while_it_is_on_and_not_while_it_is_off(heard: Heard) -> None:
-    live = Live(lambda feeder, player: Still(feeder))
+    live = Live(still)
     await live.obey(messages.Choose("source"))
     await live.show(shown(heard), "song.wav")
     await live.matched(Match(-10.0, -16.0))
@@ -61,7 +67,7 @@ async def test_the_match_is_heard_while_it_is_on_and_not_while_it_is_off(heard: 
 
 
 async def test_a_file_that_breaks_while_it_plays_is_said_once(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
-    live = Live(lambda feeder, player: Still(feeder))
+    live = Live(still)
     await live.show(shown(heard), "song.wav")
 
     def broken(self: Monitor, frames: int) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from core.audition.clips import Clips
 from core.audition.matching import Match
-from core.audition.room import Page, Room, State
+from core.audition.room import Judge, Mark, Page, Room, State
 from core.errors import UnbakeError
 from core.session.document import Strip
 from tests.audition.audition_session import FRAMES, RATE, Heard
@@ -89,7 +89,7 @@ async def test_both_sides_hear_of_what_the_other_does(room: Room, told: list[Sta
     page, other = await entered(room, 2)
     page.messages.clear()
     await room.play(True, 500)
-    assert page.last("play") == {"type": "play", "playing": True, "frame": 500, "order": 1}
+    assert page.last("play") == {"type": "play", "playing": True, "frame": 500, "speed": 1, "order": 1}
     await room.choose("difference")
     assert page.last("choose")["stream"] == "difference"
     await room.matched(Match(-10.0, -12.0))
@@ -319,3 +319,67 @@ async def test_before_anything_is_shown_a_page_waits(told: list[State]) -> None:
     await room.hear(page, json.dumps({"type": "play", "playing": True}))
     assert room.segment("x", 0) is None
     await room.close()
+
+
+# ---- blind tests, markers, the shuttle
+
+
+async def test_a_blind_test_is_told_to_pages_and_answered_by_the_one_that_has_the_controls(heard: Heard) -> None:
+    asked: list[Judge | Mark] = []
+    room = Room("a song", asked=asked.append)
+    await room.show(*heard)
+    page, other = await entered(room, 2)
+    await room.hear(page, json.dumps({"type": "judge", "answer": "source"}))
+    await room.hear(page, json.dumps({"type": "choose", "stream": "x"}))
+    assert "a blind test has A, B and X" in page.last("refused")["why"]
+    assert page.last("choose")["stream"] == "repair", "it is put right"
+    with pytest.raises(ValueError, match="blind test only"):
+        await room.choose("x")
+    await room.hide("repair", "trial 1 of 16")
+    assert page.last("blind") == {"type": "blind", "x": "repair", "said": "trial 1 of 16", "stream": "repair"}
+    for said in ({"type": "choose", "stream": "x"}, {"type": "choose", "stream": "difference"}):
+        await room.hear(page, json.dumps(said))
+    assert room.state.stream == "x"
+    assert other.last("choose")["stream"] == "x"
+    (late,) = await entered(room)
+    assert late.last("blind")["x"] == "repair"
+    await room.hear(other, json.dumps({"type": "judge", "answer": "repair"}))
+    await room.hear(page, json.dumps({"type": "judge", "answer": "source"}))
+    assert asked == [Judge("source")], "and only while there is something to judge"
+    await room.hide(None)
+    assert (room.state.stream, room.state.x) == ("repair", None)
+    assert page.last("blind") == {"type": "blind", "x": None, "said": "", "stream": "repair"}
+    await room.close()
+
+
+async def test_markers_are_shown_and_asked_for(heard: Heard, room: Room) -> None:
+    (page,) = await entered(room)
+    assert page.last("marks")["marks"] == []
+    await room.mark((5, 7000))
+    assert page.last("marks")["marks"] == [5, 7000]
+    await room.hear(page, json.dumps({"type": "mark", "frame": 9}))
+    assert "pages of the workstation" in page.last("refused")["why"]
+    asked: list[Judge | Mark] = []
+    of_app = Room("a song", asked=asked.append)
+    await of_app.show(*heard)
+    (page,) = await entered(of_app)
+    await of_app.hear(page, json.dumps({"type": "mark", "frame": 9}))
+    assert asked == [Mark(9)]
+    await of_app.close()
+
+
+async def test_the_shuttle_steps_through_its_speeds(room: Room) -> None:
+    (page,) = await entered(room)
+    speeds = []
+    for steps in (1, 1, 1, 1, 1, -1, -5, -1, -1):
+        await room.shuttle(steps)
+        speeds.append(page.last("play")["speed"])
+    assert speeds == [1, 2, 4, 8, 8, 4, -4, -8, -8]
+    await room.hear(page, json.dumps({"type": "at", "frame": 0, "playing": False, "order": 9}))
+    assert (room.state.playing, room.state.speed) == (False, 1), "at the start it stops"
+    await room.shuttle(-1)
+    assert page.last("play")["speed"] == -1
+    await room.hear(page, json.dumps({"type": "play", "playing": True, "frame": 4, "speed": 4}))
+    assert room.state.speed == 4
+    with pytest.raises(ValueError, match="speed"):
+        await room.hear(page, json.dumps({"type": "play", "playing": True, "speed": 3}))

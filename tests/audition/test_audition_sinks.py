@@ -5,10 +5,14 @@ from __future__ import annotations
 import io
 import threading
 import time
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
+import msgspec
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
 from core.audio.formats import Block
 from core.audition import sinks
@@ -105,29 +109,121 @@ def test_past_4_gb_the_header_is_rf64(tmp_path) -> None:
     assert soundfile.info(path).frames == frames
 
 
-def test_without_a_sound_card_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    class NoCards:
-        @staticmethod
-        def query_devices() -> list[dict[str, object]]:
-            return []
+class Cards:
+    """A sound system with two ways out, of which the second has 48 kHz only."""
 
-    monkeypatch.setattr(sinks, "sound_module", lambda: NoCards)
+    class PortAudioError(Exception):
+        """As the real one."""
+
+    class WasapiSettings:
+        """As the real one."""
+
+        def __init__(self, exclusive: bool) -> None:
+            self.exclusive = exclusive
+
+    system = "ALSA"
+    alone = True
+    default = SimpleNamespace(device=[-1, 2])
+    opened: ClassVar[list[dict[str, Any]]] = []
+
+    @classmethod
+    def query_devices(cls, number: int | None = None) -> Any:
+        cards = [("microphone", 0), ("HDMI 0", 8), ("Babyface Pro", 2)]
+        found = [
+            {"name": name, "max_output_channels": outs, "default_samplerate": 48_000.0, "hostapi": 0}
+            for name, outs in cards
+        ]
+        return found if number is None else found[number]
+
+    @classmethod
+    def query_hostapis(cls, number: int) -> dict[str, str]:
+        return {"name": cls.system}
+
+    @classmethod
+    def check_output_settings(cls, device: int, channels: int, dtype: str, extra: Any, rate: int) -> None:
+        if (device == 2 and rate != 48_000) or rate > 192_000 or (extra is not None and not cls.alone):
+            raise cls.PortAudioError("Invalid sample rate [PaErrorCode -9997]")
+
+    @classmethod
+    def OutputStream(cls, **words: Any) -> Any:
+        cls.opened.append(words)
+        if words["device"] == 1:
+            raise cls.PortAudioError("Device unavailable [PaErrorCode -9985]")
+        return SimpleNamespace(latency=0.01, start=lambda: None, close=lambda: None)
+
+
+@pytest.fixture
+def cards(monkeypatch: pytest.MonkeyPatch) -> type[Cards]:
+    monkeypatch.setattr(sinks, "sound_module", lambda: Cards)
+    monkeypatch.setattr(Cards, "opened", [])
+    return Cards
+
+
+def test_without_a_sound_card_it_says_so(cards: type[Cards], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cards, "query_devices", list)
     with pytest.raises(UnbakeError, match="no sound card"):
         sinks.choose_device(None)
 
 
-def test_cards_are_chosen_by_a_part_of_their_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    def card(name: str, outs: int) -> dict[str, object]:
-        return {"name": name, "max_output_channels": outs, "default_samplerate": 48_000.0}
-
-    class Cards:
-        @staticmethod
-        def query_devices() -> list[dict[str, object]]:
-            return [card("microphone", 0), card("HDMI 0", 8), card("Babyface Pro", 12)]
-
-    monkeypatch.setattr(sinks, "sound_module", lambda: Cards)
+def test_cards_are_chosen_by_a_part_of_their_name(cards: type[Cards], monkeypatch: pytest.MonkeyPatch) -> None:
     assert [device.number for device in sinks.devices()] == [1, 2]
-    assert sinks.choose_device("babyface").number == 2
+    assert sinks.choose_device("hdmi").number == 1
+    assert sinks.choose_device(None).name == "Babyface Pro", "the system's own choice"
+    monkeypatch.setattr(cards, "default", SimpleNamespace(device=[-1, -1]))
     assert sinks.choose_device(None).name == "HDMI 0"
     with pytest.raises(UnbakeError, match=r'no sound card is called "RME" .*there are: HDMI 0, Babyface Pro'):
         sinks.choose_device("RME")
+
+
+def test_a_rate_that_the_card_has_not_got_is_resampled_and_said(cards: type[Cards], heard: Heard) -> None:
+    hdmi, babyface = sinks.devices()
+    player = Player(*heard)
+    assert sinks.plan(hdmi, player.info).words() == ""
+    with sinks.on_card(player, babyface, lambda: None) as playing:
+        assert playing.words == "resampled to 48000 Hz"
+        assert playing.device_rate == cards.opened[-1]["samplerate"] == 48_000
+    six = msgspec.structs.replace(player.info, channels=6, sample_rate=384_000)
+    assert sinks.plan(babyface, six).words() == "resampled to 48000 Hz, only the first 2 of 6 channels are heard"
+    with pytest.raises(UnbakeError, match="can't be opened: Device unavailable"):
+        sinks.on_card(player, hdmi, lambda: None)
+    player.close()
+
+
+def test_a_card_that_takes_no_rate_is_refused(
+    cards: type[Cards], heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise cards.PortAudioError("Invalid device")
+
+    monkeypatch.setattr(cards, "check_output_settings", refuse)
+    player = Player(*heard)
+    with pytest.raises(UnbakeError, match=r"neither 44100 nor 48000 Hz with 2 channels .*--browser"):
+        sinks.plan(sinks.devices()[1], player.info)
+    player.close()
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_the_device_is_taken_alone_where_its_system_offers_that(
+    cards: type[Cards], heard: Heard, monkeypatch: pytest.MonkeyPatch, alone: bool
+) -> None:
+    monkeypatch.setattr(cards, "system", "Windows WASAPI")
+    monkeypatch.setattr(cards, "alone", alone)
+    player = Player(*heard)
+    found = sinks.plan(sinks.devices()[0], player.info)
+    assert (found.exclusive is not None) == alone
+    player.close()
+
+
+def test_resampled_is_what_soxr_makes_of_the_whole(heard: Heard) -> None:
+    player = Player(*heard)
+    player.play()
+    out = sinks.Resampled(player, 48_000)
+    found = np.concatenate([out.read(frames) for frames in (1, 511, 700, 20_000, 3)], axis=1)
+    assert out.transport.frame >= found.shape[1] * RATE // 48_000
+    player.seek(0)
+    whole = Player(*heard)
+    whole.play()
+    expected = soxr.resample(whole.read(RATE).T, RATE, 48_000, quality="VHQ").T
+    assert np.abs(found - expected[:, : found.shape[1]]).max() < 1e-9
+    player.close()
+    whole.close()

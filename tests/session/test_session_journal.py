@@ -11,7 +11,7 @@ import pytest
 from core.errors import UnbakeError
 from core.session import files, history
 from core.session.document import Separation, Session, Source, Strip
-from core.session.history import Amend, Edit, History, Move
+from core.session.history import Entry, History, Move
 
 SOURCE = Source("/music/song.wav", "ab", 44_100, 2, 10, "WAV", "PCM_16")
 BASE = Session(source=SOURCE, separation=Separation(stems=("bass",)))
@@ -31,7 +31,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "song.unbake.toml"
 
 
-def written(path: Path, *entries: Edit | Amend | Move) -> Path:
+def written(path: Path, *entries: Entry) -> Path:
     file = history.path_for(path)
     file.write_bytes(b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries))
     return file

@@ -60,7 +60,7 @@ async def test_space_plays_from_the_playhead_and_the_desk_follows(
         here = desk.bench.timeline.playhead
         (fake,) = players
         kinds = [type(order) for order in fake.orders]
-        assert kinds == [player.Open, player.SetLoop, player.Show, player.Play]
+        assert kinds == [player.Open, player.SetLoop, player.Mark, player.Show, player.Play]
         assert fake.orders[0] == player.Open("auto")
         assert fake.last(player.Play) == player.Play(True, here)
         shown = fake.last(player.Show)
@@ -71,7 +71,7 @@ async def test_space_plays_from_the_playhead_and_the_desk_follows(
         await driver.until(lambda: desk.bench.timeline.playhead == here + 4000, "the playhead")
         assert "playing: repair, matched -0.4 dB" in driver.text()
         orders = len(fake.orders)
-        assert orders == 4, "what the player says itself is not ordered again"
+        assert orders == 5, "what the player says itself is not ordered again"
         await driver.press("space")
         assert fake.last(player.Play) == player.Play(False, None)
         await driver.press("L", "J", "K")
@@ -164,17 +164,35 @@ async def test_the_way_to_the_page_is_said_and_copied(
     async with workstation(session_path, make_player=make, size=(118, 36)) as driver:
         await driver.opened()
         await driver.press("G")
-        assert "nothing was played yet" in driver.text()
-        await driver.press("space")
         (fake,) = players
+        assert [type(order) for order in fake.orders][-1] is player.Look
+        assert "the sound cards are being looked for" in driver.text()
         tunnel = "ssh -N -L 8765:127.0.0.1:8765 me@box"
         fake.tell(player.Opened("browser", url="http://127.0.0.1:8765/token/", tunnel=tunnel))
-        await driver.until(lambda: tunnel in driver.notices(), "the notice")
-        assert "http://127.0.0.1:8765/token/" in driver.notices()
+        fake.tell(player.Outlets((("Babyface Pro", 12, 48_000),)))
+        await driver.until(lambda: "12 channels, 48000 Hz" in driver.text(), "the card")
+        assert f"{tunnel} (in your clipboard)" in driver.text()
+        assert "http://127.0.0.1:8765/token/" in driver.text()
         assert driver.app.clipboard == tunnel
+        fake.tell(player.Heard(pages=1, suspended=True, context_rate=48_000.0))
+        await driver.until(lambda: "it waits for a click" in driver.text(), "the page")
+        assert "48000 Hz, resampled by the browser" in driver.text()
+        await driver.press("j", "enter")
+        assert fake.last(player.Open) == player.Open("card", "Babyface Pro")
+        fake.tell(player.Opened("card", device="Babyface Pro"))
+        fake.tell(player.Heard(late=3, context_rate=48_000.0, caveat="resampled to 48000 Hz"))
         driver.app.copy_to_clipboard("")
-        await driver.press("G")
-        assert driver.app.clipboard == tunnel
+        await driver.until(
+            lambda: words.listening(driver.desk.bench)[1:] == ["resampled to 48000 Hz", "3 late"], "late"
+        )
+        await driver.press("G", "j")
+        assert "3 blocks since it was opened" in driver.text()
+        assert driver.app.clipboard == ""
+        await driver.press("k", "enter")
+        assert fake.last(player.Open) == player.Open("browser")
+        fake.tell(player.Opened("browser", url="http://127.0.0.1:8765/token/", tunnel=tunnel))
+        fake.tell(player.Heard())
+        await driver.until(lambda: "8765 ready" in str(words.listening(driver.desk.bench)), "the page again")
         desk = driver.desk
         assert words.listening(desk.bench) == ["stopped: repair", "port 8765 ready"]
         fake.tell(player.Heard(pages=1, suspended=True))

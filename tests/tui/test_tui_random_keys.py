@@ -18,6 +18,7 @@ from core.session.document import Session
 from tui import actions
 from tui.desk.screen import Desk
 from tui.panels.ask import Ask, Typed
+from tui.panels.blind import BlindPanel
 from tui.panels.form import Form
 from tui.panels.panel import Panel
 
@@ -62,7 +63,8 @@ def keys_for(screen: object, rng: random.Random) -> str:
         return rng.choice(("escape", "r", "s", "w", "t", "c"))
     if not isinstance(screen, Desk) and rng.random() < 0.4:
         return "escape"  # or most keys would go into panels
-    where = "form" if isinstance(screen, Form) else "list" if isinstance(screen, Panel) else "desk"
+    homes = {Form: "form", Panel: "list", BlindPanel: "blind"}
+    where = next((name for home, name in homes.items() if isinstance(screen, home)), "desk")
     choices = [each for each in actions.ACTIONS if each.where == where and each.id not in OTHER_DOCUMENTS]
     if where == "desk" and rng.random() < 0.5:
         choices = [each for each in choices if each.group in EDITS]  # or most keys would only look

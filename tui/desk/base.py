@@ -99,6 +99,10 @@ class DeskBase(Guarded, Screen[None]):
         """What follows every change of the document: the journal, the proof, the picture."""
         raise NotImplementedError
 
+    def journal_soon(self) -> None:
+        """Has what is new in the history brought to the disk."""
+        raise NotImplementedError
+
     def say(self, text: str) -> None:
         """Says something in the jobs line."""
         self.said = text

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from core.audition.messages import Heard, Opened
+from core.audition.messages import Heard, Opened, Outlets
 from core.errors import UnbakeError
 from core.handover.certificate import Certificate
 from core.jobs.opening import Located
@@ -82,6 +82,8 @@ class Bench:
     """What the player says that it plays."""
     outlet: Opened | None = None
     """The way that sound goes; None until something was played."""
+    cards: Outlets | None = None
+    """The sound cards that the player found, once it was asked."""
     solo: frozenset[str] = frozenset()
     mute: frozenset[str] = frozenset()
     """What is listened to and what is not: for the ears only, never rendered."""

@@ -12,16 +12,20 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from core.audition import messages as player
+from core.audition.monitor import Choice
 from core.audition.monitor import Listening as Ears
-from core.audition.monitor import Stream
 from core.errors import UnbakeError
 from core.session.document import RESIDUAL
 from tui import actions
 from tui.desk.bench import MASTER
 from tui.desk.editing import Editing
 from tui.desk.timeline import Timeline
+from tui.panels import blind
+from tui.panels.blind import BlindPanel
+from tui.panels.outlets import OutletsPanel
 
 if TYPE_CHECKING:
+    from core.session.blind import Trial
     from core.session.workspace import Loop
 
 
@@ -45,6 +49,7 @@ class Listening(Editing):
             # the sound card of a machine that one came to by ssh plays to an empty room
             remote.order(player.Open("browser" if os.environ.get("SSH_CONNECTION") else "auto"))
             remote.order(player.SetLoop(_of(self.bench.timeline.loop)))
+            remote.order(_marks(self.bench.timeline))
             self._shown = None
         self._show(remote)
         remote.order(order)
@@ -83,6 +88,8 @@ class Listening(Editing):
             return
         if _of(before.loop) != _of(timeline.loop):
             remote.order(player.SetLoop(_of(timeline.loop)))
+        if before.markers != timeline.markers:
+            remote.order(_marks(timeline))
         if before.playhead != timeline.playhead:
             remote.order(player.Seek(timeline.playhead))
 
@@ -96,12 +103,18 @@ class Listening(Editing):
                 self._say_where(answer)
             case player.Heard():
                 self._follow(answer)
+            case player.Outlets():
+                self.bench.cards = answer
+            case player.Judged(answer=side):
+                if isinstance(self.app.screen, BlindPanel):
+                    self.app.screen.judged(side)
+            case player.Marked(frame=frame):
+                self.look(self.bench.timeline.marked(frame))
             case player.Refused():
                 self.complain(UnbakeError(answer.what, where=answer.where, remedy=answer.remedy))
             case player.Gone(text=text):
                 self.bench.heard, self.bench.outlet, self._shown = player.Heard(), None, None
                 self.complain(UnbakeError(text, remedy="play again: it starts anew"))
-        self.show_progress()
 
     def _follow(self, heard: player.Heard) -> None:
         self.bench.heard = heard
@@ -118,6 +131,8 @@ class Listening(Editing):
     def _say_where(self, opened: player.Opened) -> None:
         if opened.way == "browser":
             self.app.copy_to_clipboard(opened.tunnel)
+            if isinstance(self.app.screen, OutletsPanel):  # which shows it
+                return
             again = actions.key("hear.where")
             where = f"{opened.tunnel}\nthen {opened.url}\n(the first is in the clipboard; {again} shows them again)"
             self.app.notify(where, title="listen in a browser: on your own machine", timeout=20, markup=False)
@@ -163,12 +178,29 @@ class Listening(Editing):
         if self.order(player.MatchLevels(on)):
             self.say("source and repair are equally loud" if on else "levels are heard as they are")
 
+    def action_hear_blind(self) -> None:
+        """Can the repair be told from the source at all?"""
+        blind.check(self.bench)
+        self.app.push_screen(BlindPanel(self.bench, self.order, self._keep))
+
+    def _keep(self, trial: Trial) -> None:
+        editor = self.bench.editor
+        if editor is not None and not editor.read_only:
+            editor.judge(trial)
+            self.journal_soon()
+
     def action_hear_where(self) -> None:
-        """Says where sound goes, and copies the line that brings the page to the engineer's machine."""
-        if self.bench.outlet is None:
-            self.say(f"nothing was played yet: {actions.key('play.toggle')} plays")
-        else:
-            self._say_where(self.bench.outlet)
+        """Lists the ways out, and copies the line that brings the page to the engineer's machine."""
+        if not self.order(player.Look()):
+            return
+        outlet = self.bench.outlet
+        if outlet is not None and outlet.way == "browser":
+            self.app.copy_to_clipboard(outlet.tunnel)
+        self.app.push_screen(OutletsPanel(self.bench), self._go_out)
+
+    def _go_out(self, way: player.Open | None) -> None:
+        if way is not None:
+            self.order(way)
 
     def action_strip_solo(self) -> None:  # noqa: D102
         self._for_the_ears("solo")
@@ -180,7 +212,7 @@ class Listening(Editing):
         """No solo and no mute any more."""
         self._ears(frozenset(), frozenset())
 
-    def _choose(self, stream: Stream) -> None:
+    def _choose(self, stream: Choice) -> None:
         if self.order(player.Choose(stream)):
             self.say(f"heard: {stream}")
 
@@ -212,6 +244,10 @@ class Listening(Editing):
     def paint_lanes(self) -> None:
         """Draws the lanes."""
         raise NotImplementedError
+
+
+def _marks(timeline: Timeline) -> player.Mark:
+    return player.Mark(tuple(marker.frame for marker in timeline.markers))
 
 
 def _of(loop: Loop | None) -> tuple[int, int] | None:

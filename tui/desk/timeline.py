@@ -120,11 +120,12 @@ class Timeline:
             return self._looped(self.first, self.last)
         return replace(self, loop=Loop(self.loop.first, self.loop.last, not self.loop.on))
 
-    def marked(self) -> Timeline:
-        """With a marker at the playhead, or without the one that is there."""
-        kept = tuple(marker for marker in self.markers if marker.frame != self.playhead)
+    def marked(self, frame: int | None = None) -> Timeline:
+        """With a marker at a frame (the playhead), or without the one that is there."""
+        place = self.playhead if frame is None else min(frame, self.frames)
+        kept = tuple(marker for marker in self.markers if marker.frame != place)
         if len(kept) == len(self.markers):
-            kept = (*kept, Marker(self.playhead, self._free_name()))
+            kept = (*kept, Marker(place, self._free_name()))
         return replace(self, markers=tuple(sorted(kept, key=lambda marker: marker.frame)))
 
     def to_marker(self, direction: int) -> Timeline:

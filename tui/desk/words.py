@@ -82,6 +82,8 @@ def listening(bench: Bench) -> list[str]:
     if heard.match and heard.gain_db:
         said += f", matched {heard.gain_db:.1f} dB"
     found = [said]
+    if heard.caveat:
+        found.append(heard.caveat)
     if heard.late:
         found.append(f"{heard.late} late")
     if outlet.way == "browser":

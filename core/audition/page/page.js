@@ -4,6 +4,8 @@
 // The room on the other side of the line says what is played; this page has the clock, and says where it is.
 
 const STREAMS = ["source", "repair", "difference"];
+const CHOICES = [...STREAMS, "x"]; // in a blind test
+const SPEEDS = [-8, -4, -2, -1, 1, 2, 4, 8];
 const FLIP_S = 0.005; // of a flip, a jump, a stop, and of either side of a loop's joint
 const EDIT_S = 0.02;
 const LEAD_S = 0.1; // from a decision to the first sample, so that all three streams are scheduled in time
@@ -11,6 +13,9 @@ const SILENT_S = 0.5; // from the end of a fade to the end of what it faded, how
 const READY_S = 0.5; // of sound that must be here before it starts
 const AHEAD_S = 12; // of sound that is scheduled before it is due
 const RETRY_S = 1; // after a segment could not be had
+const PIECE_S = 0.25; // of what the shuttle schedules at a time
+const SHUTTLE_AHEAD_S = 0.75;
+const NUDGE_S = 0.02;
 const SHORTEST_JOINED_S = 0.1; // a loop under it is a tone: its joints are left alone
 const WHOLE_LOOP_S = 60; // a loop up to this is fetched as a whole while nothing plays
 const KEPT_BYTES = 192 * 2 ** 20;
@@ -18,7 +23,8 @@ const KEPT_BYTES = 192 * 2 ** 20;
 const $ = (id) => document.getElementById(id);
 const state = {
   role: "follows", order: 0, stream: "repair", match: true, gainsDb: [0, 0], lufs: [null, null], peaks: [],
-  clip: null, loops: false, lastLoop: null, playing: false, frame: 0, // where it is while nothing sounds
+  clip: null, loops: false, lastLoop: null, playing: false, speed: 1, frame: 0, // where it is while nothing sounds
+  x: null, said: "", marks: [], // of a blind test, what X is
 };
 
 // ---- segments
@@ -73,6 +79,7 @@ const within = (frame, clip) => (frame < clip.first || frame >= clip.last ? clip
 // The segments without which nothing can start at a frame.
 function neededAt(clip, loops, frame) {
   const first = within(frame, clip);
+  if (state.speed !== 1) return [segmentOf(clip, numberAt(clip, first))];
   const soon = first + Math.ceil(READY_S * clip.sample_rate);
   const next = soon < clip.last ? soon : loops ? clip.first : clip.last - 1;
   return [...new Set([numberAt(clip, first), numberAt(clip, next)])].map((number) => segmentOf(clip, number));
@@ -184,7 +191,7 @@ class Gains {
 }
 
 const gainOf = (stream) => (stream === "difference" ? 1 : 10 ** (state.gainsDb[stream === "repair" ? 1 : 0] / 20));
-const weightOf = (stream) => (stream === state.stream ? gainOf(stream) : 0);
+const weightOf = (stream) => (stream === (state.stream === "x" ? state.x : state.stream) ? gainOf(stream) : 0);
 
 // One stretch of scheduled sound: segments of three streams behind their weights, behind the fades of a loop's
 // joint, of the beginning and of the end.
@@ -242,7 +249,18 @@ class Deck {
   add(buffers) {
     const { clip } = this;
     const begin = clip.first + numberAt(clip, this.nextFrame) * clip.segment_frames;
-    const offset = (this.nextFrame - begin) / clip.sample_rate;
+    this.place(buffers, (this.nextFrame - begin) / clip.sample_rate);
+    const end = Math.min(clip.last, begin + clip.segment_frames);
+    this.nextTick = this.repeats ? Infinity : this.nextTick + end - this.nextFrame;
+    this.nextFrame = end < clip.last ? end : clip.first;
+    if (end < clip.last || this.repeats) return;
+    if (!this.loops) this.ended = true;
+    else if (this.joins) this.join(this.nextTick);
+  }
+
+  // Has buffers sound from `nextTick` on.
+  place(buffers, offset) {
+    const { clip } = this;
     let sources = this.startSources(buffers, offset);
     while (this.late() > 0) { // whether the line was too slow or this page: all three go on from here, no place is lost
       for (const source of sources) source.disconnect();
@@ -258,12 +276,6 @@ class Deck {
       this.sources.add(source);
     }
     this.begin.go([1], this.fade, this.time(this.startTick));
-    const end = Math.min(clip.last, begin + clip.segment_frames);
-    this.nextTick = this.repeats ? Infinity : this.nextTick + end - this.nextFrame;
-    this.nextFrame = end < clip.last ? end : clip.first;
-    if (end < clip.last || this.repeats) return;
-    if (!this.loops) this.ended = true;
-    else if (this.joins) this.join(this.nextTick);
   }
 
   late() { return Math.ceil(context.currentTime * this.clip.sample_rate) - this.nextTick; }
@@ -295,6 +307,61 @@ class Deck {
   }
 }
 
+// The shuttle: means of so many frames each, as on a tape that runs faster, forwards or backwards, to the clip's end.
+class Shuttle extends Deck {
+  constructor(clip, frame, tick, fade, speed) {
+    super(clip, false, frame, tick, fade);
+    this.repeats = false;
+    this.speed = speed;
+  }
+
+  frameAt(time) {
+    const { clip, startFrame, startTick, speed } = this;
+    const ticks = Math.max(0, Math.min(this.nextTick, time * clip.sample_rate) - startTick);
+    return Math.max(clip.first, Math.min(clip.last, startFrame + Math.round(ticks) * speed));
+  }
+
+  pump(until) {
+    const { clip, speed } = this;
+    const soon = Math.min(until, context.currentTime + SHUTTLE_AHEAD_S);
+    while (!this.ended && this.time(this.nextTick) < soon) {
+      if (speed > 0 ? this.nextFrame >= clip.last : this.nextFrame <= clip.first) { this.ended = true; break; }
+      const segment = segmentOf(clip, numberAt(clip, speed > 0 ? this.nextFrame : this.nextFrame - 1));
+      if (!segment.buffers) { this.fetch(segment); break; }
+      this.addPiece(segment);
+    }
+  }
+
+  addPiece({ number, buffers }) {
+    const { clip, speed } = this;
+    const of = Math.abs(speed);
+    const begin = clip.first + number * clip.segment_frames;
+    const most = of * Math.ceil(PIECE_S * clip.sample_rate);
+    const from = speed > 0 ? this.nextFrame : Math.max(begin, this.nextFrame - most);
+    const to = speed > 0 ? Math.min(clip.last, begin + clip.segment_frames, from + most) : this.nextFrame;
+    const pieces = Object.fromEntries(STREAMS.map((stream) => [stream, faster(buffers[stream], from - begin, to - begin, speed)]));
+    this.place(pieces, 0);
+    this.nextTick += pieces.source.length;
+    this.nextFrame = speed > 0 ? to : from;
+  }
+}
+
+function faster(buffer, from, to, speed) {
+  const of = Math.abs(speed);
+  const length = Math.ceil((to - from) / of);
+  const out = new AudioBuffer({ numberOfChannels: buffer.numberOfChannels, length, sampleRate: buffer.sampleRate });
+  for (let channel = 0; channel < buffer.numberOfChannels; channel++) {
+    const samples = buffer.getChannelData(channel).slice(from, to);
+    if (speed < 0) samples.reverse();
+    const means = Float32Array.from({ length }, (_, place) => {
+      const few = samples.subarray(place * of, (place + 1) * of);
+      return few.reduce((sum, sample) => sum + sample, 0) / few.length;
+    });
+    out.copyToChannel(means, channel);
+  }
+  return out;
+}
+
 // Plays the present clip from a frame (null: from where the sound is). What sounds goes on until enough is here.
 let turn = 0;
 async function start(frame, fade) {
@@ -318,7 +385,7 @@ async function start(frame, fade) {
   const time = tick / clip.sample_rate;
   const from = within(frame ?? (deck ? deck.frameAt(time) : state.frame), clip);
   if (deck) deck.stop(fade, time);
-  deck = new Deck(clip, loops, from, tick, fade);
+  deck = state.speed === 1 ? new Deck(clip, loops, from, tick, fade) : new Shuttle(clip, from, tick, fade, state.speed);
   pump();
   report();
   show();
@@ -329,6 +396,7 @@ function pump() { if (deck) deck.pump(context.currentTime + AHEAD_S); }
 function stop() {
   turn += 1;
   state.playing = false;
+  state.speed = 1;
   if (!deck) return;
   state.frame = here();
   deck.stop(FLIP_S);
@@ -339,23 +407,31 @@ function here() { return deck ? deck.frameAt(context.currentTime) : state.frame;
 
 // ---- what is asked for: by keys and clicks here (then the room is told), by the terminal over the line
 
-function play(playing, frame, tell) {
+function play(playing, frame, tell, speed = 1) {
   const { clip } = state;
-  if (tell) say({ type: "play", playing, frame: frame ?? here() });
+  if (tell) say({ type: "play", playing, frame: frame ?? here(), speed });
   if (!playing) {
     stop();
     state.frame = frame ?? state.frame;
-  } else if (!state.playing || frame !== null) {
-    state.playing = true;
+  } else if (!state.playing || frame !== null || speed !== state.speed) {
     const from = frame ?? here();
-    state.frame = clip && from >= clip.last ? clip.first : from;
+    state.playing = true;
+    state.speed = speed;
+    state.frame = clip && from >= clip.last && speed > 0 ? clip.first : from;
     start(state.frame, FLIP_S);
   }
   report();
   show();
 }
 
+function shuttle(steps) {
+  const place = state.playing ? SPEEDS.indexOf(state.speed) + steps : SPEEDS.indexOf(Math.sign(steps));
+  play(true, null, true, SPEEDS[Math.max(0, Math.min(SPEEDS.length - 1, place))]);
+}
+
 function choose(stream, tell) {
+  if (tell && stream === "x" && !state.x) return;
+  if (tell && stream === "difference" && state.x) { notice("a blind test has A, B and X only"); return; }
   state.stream = stream;
   if (deck) deck.weigh(FLIP_S);
   if (tell) say({ type: "choose", stream });
@@ -367,6 +443,11 @@ function seek(frame) {
   if (clip) play(state.playing, Math.round(Math.max(clip.first, Math.min(frame, clip.last))), true);
 }
 
+function toMark(direction) {
+  const marks = state.marks.filter((frame) => (frame - here()) * direction > 0);
+  if (marks.length) seek(direction > 0 ? Math.min(...marks) : Math.max(...marks));
+}
+
 function loop(first, last) {
   if (first === null || first < last) say({ type: "loop", first, last });
 }
@@ -376,14 +457,14 @@ function say(message) { if (socket.readyState === WebSocket.OPEN) socket.send(JS
 function report() {
   if (state.role !== "controls") return;
   const rate = context ? (context.sampleRate === context.wanted ? deviceRate : context.sampleRate) : 0;
-  say({ type: "at", frame: here(), playing: state.playing, order: state.order, suspended: suspended(), context_rate: rate });
+  say({ type: "at", frame: here(), playing: state.playing, speed: state.speed, order: state.order, suspended: suspended(), context_rate: rate });
 }
 
 const hears = {
   hello(message) {
     Object.assign(state, { role: message.role, order: message.order, title: message.title });
     choose(message.state.stream, false);
-    if (message.state.playing && !state.playing) play(true, message.state.frame, false);
+    if (message.state.playing && !state.playing) play(true, message.state.frame, false, message.state.speed);
     else if (!message.state.playing && state.role === "follows") play(false, message.state.frame, false);
     else if (!deck) state.frame = message.state.frame;
   },
@@ -404,8 +485,13 @@ const hears = {
   overview(message) { state.peaks = message.peaks; },
   play(message) {
     state.order = message.order;
-    play(message.playing, message.frame, false);
+    play(message.playing, message.frame, false, message.speed);
   },
+  blind(message) {
+    Object.assign(state, { x: message.x, said: message.said });
+    choose(message.stream, false);
+  },
+  marks(message) { state.marks = message.marks; },
   choose(message) { choose(message.stream, false); },
   refused(message) { notice(message.why); },
 };
@@ -479,8 +565,10 @@ function show() {
   $("title").textContent = state.title ?? "unbake";
   document.body.dataset.role = state.role;
   $("role").textContent = state.role === "controls" ? "" : "follows: another page has the controls";
-  for (const stream of STREAMS) $(stream).setAttribute("aria-pressed", String(stream === state.stream));
-  $("play-word").textContent = state.playing ? "stop" : "play";
+  for (const stream of CHOICES) $(stream).setAttribute("aria-pressed", String(stream === state.stream));
+  document.body.dataset.blind = String(state.x !== null);
+  $("said").textContent = state.said;
+  $("play-word").textContent = state.playing ? (state.speed === 1 ? "stop" : `stop, ${state.speed}x`) : "play";
   $("play").setAttribute("aria-pressed", String(state.playing));
   $("match").setAttribute("aria-pressed", String(state.match));
   const db = (value) => `${value === 0 ? "0.0" : value.toFixed(1)} dB`;
@@ -496,6 +584,12 @@ function show() {
     const frames = present.reduce((sum, each) => sum + each.buffers.source.length, 0);
     $("buffered").textContent = `${(frames / clip.sample_rate).toFixed(1)} of ${((clip.last - clip.first) / clip.sample_rate).toFixed(1)} s`;
   }
+  const marks = clip ? state.marks.filter((frame) => frame >= clip.first && frame <= clip.last) : [];
+  $("marks").replaceChildren(...marks.map((frame) => {
+    const mark = document.createElement("i");
+    mark.style.left = `${100 * (frame - clip.first) / (clip.last - clip.first)}%`;
+    return mark;
+  }));
   $("wake").hidden = !suspended();
   drawWave();
 }
@@ -519,8 +613,18 @@ const does = {
   a: () => choose("source", true),
   b: () => choose("repair", true),
   n: () => choose("difference", true),
-  x: () => choose(state.stream === "source" ? "repair" : "source", true),
-  g: () => say({ type: "match", on: !state.match }),
+  x: () => choose(state.x ? "x" : state.stream === "source" ? "repair" : "source", true),
+  1: () => judge("source"),
+  2: () => judge("repair"),
+  g: () => (state.x ? notice("a blind test is matched in loudness") : say({ type: "match", on: !state.match })),
+  J: () => shuttle(-1),
+  K: () => play(false, null, true),
+  L: () => shuttle(1),
+  h: () => seek(here() - seconds(NUDGE_S)),
+  l: () => seek(here() + seconds(NUDGE_S)),
+  "'": () => say({ type: "mark", frame: here() }),
+  "{": () => toMark(-1),
+  "}": () => toMark(1),
   ArrowLeft: () => seek(here() - seconds(1)),
   ArrowRight: () => seek(here() + seconds(1)),
   "<": () => seek(here() - seconds(5)),
@@ -531,6 +635,8 @@ const does = {
   "]": () => { if (state.clip) loop(state.clip.first, here()); },
   "\\": () => (state.loops ? loop(null, null) : state.lastLoop && loop(...state.lastLoop)),
 };
+
+function judge(answer) { if (state.x) say({ type: "judge", answer }); }
 
 function hand(key) {
   if (state.role === "controls") does[key]();

@@ -5,7 +5,8 @@ from __future__ import annotations
 from argparse import Namespace
 
 from core.jobs import sessions
-from core.session import files, history, words
+from core.session import blind, files, history, words
+from core.session.blind import BlindTest
 from core.session.document import Session
 from tui.cli.terminal import drive, emit, table
 
@@ -47,12 +48,14 @@ def redo(options: Namespace) -> int:
 
 
 def log(options: Namespace) -> int:
-    """All edits, the present one marked."""
+    """All edits, the present one marked, and every blind test."""
     files.load(options.session)
     found = history.load(options.session)
     rows = [
         (">" if edit.number == found.current else " ", str(edit.number), edit.at, edit.what) for edit in found.edits
     ]
+    tests = blind.by_test(found.trials)
+    said = [f"blind test of {each.began[:16].replace('T', ' ')}: {each.words()}" for each in tests]
     value = {
         "schema": 1,
         "session": str(options.session),
@@ -60,9 +63,25 @@ def log(options: Namespace) -> int:
         "edits": [
             {"number": edit.number, "parent": edit.parent, "at": edit.at, "what": edit.what} for edit in found.edits
         ],
+        "blind_tests": [_test(each) for each in tests],
     }
-    emit(options, value, table(rows) if rows else "no edits yet")
+    emit(options, value, "\n".join([table(rows) if rows else "no edits yet", *said]))
     return 0
+
+
+def _test(test: BlindTest) -> dict[str, object]:
+    return {
+        "began": test.began,
+        "of": test.of,
+        "answered": len(test.trials),
+        "right": test.right,
+        "p_value": test.p_value,
+        "edits": test.edits,
+        "trials": [
+            {"at": each.at, "x": each.x, "answer": each.answer, "first": each.first, "last": each.last}
+            for each in test.trials
+        ],
+    }
 
 
 def _tell(options: Namespace, path: str, session: Session) -> int:

@@ -1,0 +1,134 @@
+"""The blind test on the screen: what is ordered, what is told and what is not, and what the session keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from test_tui_desk import covers
+from test_tui_listening import FakePlayer, make, players  # noqa: F401 - fixtures
+
+from core.audition import abx
+from core.audition import messages as player
+from core.session import history
+from core.session.blind import Side
+from tui.panels.blind import BlindPanel
+
+
+@pytest.fixture
+def tosses(monkeypatch: pytest.MonkeyPatch) -> list[Side]:
+    """What the coin shows, over and over: repair, source, source."""
+    shown: list[Side] = []
+    coin: list[Side] = ["repair", "source", "source"]
+
+    def toss() -> Side:
+        shown.append(coin[len(shown) % 3])
+        return shown[-1]
+
+    monkeypatch.setattr("tui.panels.blind.toss", toss)
+    monkeypatch.setattr(abx.Abx.answered, "__kwdefaults__", {"next_x": toss})
+    return shown
+
+
+@covers(
+    "hear.blind", "blind.source", "blind.repair", "blind.x", "blind.is_source", "blind.is_repair", "blind.toggle",
+    "blind.more", "blind.less", "blind.again", "blind.close",
+)  # fmt: skip
+async def test_a_blind_test_from_the_first_answer_to_the_last(
+    workstation,
+    session_path: Path,
+    make: Callable[..., FakePlayer],  # noqa: F811
+    players: list[FakePlayer],  # noqa: F811
+    tosses: list[Side],
+) -> None:
+    async with workstation(session_path, make_player=make, size=(100, 36)) as driver:
+        desk = await driver.opened()
+        await driver.press("3", "left", "X")
+        panel = driver.app.screen
+        assert isinstance(panel, BlindPanel)
+        (fake,) = players
+        fake.tell(player.Heard(source_lufs=-14.0, repair_lufs=-15.0))
+        await driver.until(lambda: "A is -14.0 LUFS, B -15.0" in driver.text(), "the match")
+        assert fake.last(player.MatchLevels).on
+        assert fake.last(player.Blind) == player.Blind("repair", "blind test, 1 of 16: which is X?")
+        await driver.press("minus", "minus", "minus", "plus", "minus", "minus")
+        assert "1 of 8" in driver.text()
+        await driver.press("space")
+        assert fake.last(player.Play) == player.Play(True, desk.bench.timeline.region[0])
+        fake.tell(player.Heard(playing=True, stream="x"))
+        for key, stream in (("a", "source"), ("b", "repair"), ("x", "x")):
+            await driver.press(key)
+            assert fake.last(player.Choose).stream == stream
+        await driver.press("space")
+        assert not fake.last(player.Play).playing
+        answers = ["2", "1", "1", "2", "1", "2", "2"]
+        for number, key in enumerate(answers, start=2):
+            await driver.press(key)
+            assert fake.last(player.Choose).stream == "source", "or the change of X would be heard"
+            assert fake.last(player.Blind).said == f"blind test, {number} of 8: which is X?"
+        await driver.press("plus")
+        assert "8 of 8" in driver.text(), "the length is fixed by the first answer"
+        assert "right" not in driver.text(), "nothing is told before the last"
+        fake.tell(player.Judged("source"))
+        await driver.until(lambda: "7 of 8 right, p = 0.035" in driver.text(), "the result")
+        assert fake.last(player.Blind) == player.Blind(None, "blind test: 7 of 8 right, p = 0.035")
+        chosen = fake.orders.count(player.Choose("x"))
+        await driver.press("1", "x")
+        assert fake.orders.count(player.Choose("x")) == chosen
+        await driver.press("enter", "1")
+        assert "1 answered" in driver.text()
+        await driver.press("escape")
+        assert fake.orders[-3:] == [player.Choose("repair"), player.Blind(None), player.MatchLevels(True)]
+        before = desk.bench.editor.history.trials
+        await driver.press("u")
+        assert desk.bench.editor.history.trials == before
+        await driver.until(lambda: len(history.load(session_path).trials) == 9, "the log")
+        assert [trial.of for trial in history.load(session_path).trials] == [8] * 9
+        assert all(trial.edit == 1 for trial in before)
+        await driver.press("ctrl+r", "X")
+        assert "1 of 1 right, left before the 8th" in driver.text() or "0 of 1 right" in driver.text()
+
+
+async def test_without_a_difference_there_is_nothing_to_tell_apart(
+    workstation,
+    session_path: Path,
+    make: Callable[..., FakePlayer],  # noqa: F811
+) -> None:
+    async with workstation(session_path, make_player=make) as driver:
+        await driver.opened()
+        await driver.press("X")
+        await driver.until(lambda: "source and repair are the same: nothing is changed" in driver.notices(), "notice")
+
+
+async def test_who_may_only_look_is_told_that_nothing_is_kept(
+    workstation,
+    session_path: Path,
+    make: Callable[..., FakePlayer],  # noqa: F811
+    unbake,
+) -> None:
+    assert unbake("session", "set", session_path, "strips.bass.gain_db=-3").code == 0
+    before = history.path_for(session_path).read_bytes()
+    async with workstation(session_path, make_player=make, read_only=True) as driver:
+        await driver.opened()
+        await driver.press("X", "1")
+        assert "not kept: the session is open to look at only" in driver.text()
+    assert history.path_for(session_path).read_bytes() == before
+
+
+async def test_a_page_marks_where_it_is(
+    workstation,
+    session_path: Path,
+    make: Callable[..., FakePlayer],  # noqa: F811
+    players: list[FakePlayer],  # noqa: F811
+) -> None:
+    async with workstation(session_path, make_player=make) as driver:
+        desk = await driver.opened()
+        await driver.press("space")
+        (fake,) = players
+        fake.tell(player.Marked(4321))
+        await driver.until(lambda: fake.last(player.Mark).frames == (4321,), "the marker")
+        assert desk.bench.timeline.playhead == 0, "it goes nowhere for that"
+        fake.tell(player.Judged("source"))  # of no test: passed over
+        fake.tell(player.Marked(4321))
+        await driver.until(lambda: fake.last(player.Mark).frames == (), "none")
