@@ -47,8 +47,9 @@ def measure(
     stems: Mapping[str, Path],
     listening: Listening | None = None,
     loop: tuple[int, int] | None = None,
+    source_lufs: float | None = None,
 ) -> Operation[Match]:
-    """The loudness (BS.1770-4, gated) of both sides of a loop, or of the whole file.
+    """The loudness (BS.1770-4, gated) of both sides of a loop, or of the whole file; that of the source may be known.
 
     Gives no gains where loudness is not defined (rates under 4 kHz). Raises UnbakeError as `Monitor` does.
     """
@@ -60,8 +61,8 @@ def measure(
         except UnbakeError:
             return Match(None, None)
         for sides in stretch(monitor, first, last):
-            for meter, side in zip(meters, sides, strict=True):
-                meter.push(side)
+            if source_lufs is None:
+                meters[0].push(sides.source)
+            meters[1].push(sides.repair)
             yield Progress("matching", monitor.frame - first, last - first, (last - first) / info.sample_rate)
-        source, repair = (meter.result().lufs_i for meter in meters)
-        return Match(source, repair)
+        return Match(meters[0].result().lufs_i if source_lufs is None else source_lufs, meters[1].result().lufs_i)

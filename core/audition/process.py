@@ -113,6 +113,8 @@ class Station:
         self._marks = messages.Mark(())
         self._match_on = True
         self._match = Match(None, None)
+        self._source_lufs: tuple[object, float | None] = (None, None)
+        """Of the source, and of what: an edit does not alter it."""
         self._measuring: asyncio.Task[None] | None = None
         self._not_any_more = threading.Event()
         self._last_told = Heard()
@@ -235,7 +237,9 @@ class Station:
 
     async def _measured(self, shown: Show, loop: tuple[int, int] | None, not_any_more: threading.Event) -> None:
         stems = {name: Path(path) for name, path in shown.stems.items()}
-        operation = measure(shown.session, stems, shown.listening, _inside(loop, shown.session.source.frames))
+        of = (shown.session.source, loop, shown.listening, shown.stems if shown.listening.strips else None)
+        known = self._source_lufs[1] if self._source_lufs[0] == of else None
+        operation = measure(shown.session, stems, shown.listening, _inside(loop, shown.session.source.frames), known)
         try:
             match = await asyncio.to_thread(_unless, not_any_more, operation)
         except UnbakeError as error:
@@ -243,6 +247,7 @@ class Station:
             return
         if match is not None and not not_any_more.is_set():
             self._match = match
+            self._source_lufs = of, match.source_lufs
             if self._outlet is not None:
                 await self._outlet.matched(match)
 

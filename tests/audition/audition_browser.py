@@ -18,7 +18,7 @@ import soundfile
 
 from core.audition.clips import STREAMS
 from core.audition.monitor import Monitor
-from core.audition.room import Room, State
+from core.audition.room import Judge, Mark, Room, State
 from core.audition.server import Server
 from core.session.document import Separation, Session, Source, Strip
 from core.session.processors import Bell, LowCut, LowShelf, Width
@@ -148,10 +148,10 @@ def rendered(heard: Heard, first: int = 0, last: int | None = None) -> dict[str,
 class Listener:
     """A room with its server, and pages on it."""
 
-    def __init__(self, browser: Any) -> None:
+    def __init__(self, browser: Any, asked: Callable[[Judge | Mark], None] | None = None) -> None:
         self.browser = browser
         self.states: list[State] = []
-        self.room = Room("a song", self.states.append)
+        self.room = Room("a song", self.states.append, asked)
         self.server = Server(self.room, port=0)
         self.problems: list[str] = []
 
@@ -209,9 +209,11 @@ async def chromium(*arguments: str) -> AsyncIterator[Any]:
 
 
 @contextlib.asynccontextmanager
-async def listening(browser: Any, heard: Heard | None = None) -> AsyncIterator[Listener]:
+async def listening(
+    browser: Any, heard: Heard | None = None, asked: Callable[[Judge | Mark], None] | None = None
+) -> AsyncIterator[Listener]:
     """A room that shows a session, and its server; afterwards no page may have met with an error of its own."""
-    listener = Listener(browser)
+    listener = Listener(browser, asked)
     await listener.server.start()
     try:
         if heard is not None:
@@ -222,4 +224,4 @@ async def listening(browser: Any, heard: Heard | None = None) -> AsyncIterator[L
             await context.close()
         await listener.server.stop()
         await listener.room.close()
-    assert not listener.problems
+    assert not listener.problems, listener.problems

@@ -17,6 +17,8 @@ import pytest_asyncio
 
 from core.audition.clips import STREAMS
 from core.audition.matching import Match
+from core.audition.player import SPEEDS
+from core.audition.room import Judge, Mark
 from core.audition.server import Server
 from core.session.document import Session, Source, Strip
 from tests.audition.audition_browser import (
@@ -282,6 +284,119 @@ async def test_a_loop_of_two_hours_comes_round(browser: Any, tmp_path: Path) -> 
         await page.wait_for_function("() => here() > 100 && here() < 8000")
         assert await page.evaluate("segments.size") < 10
         assert await page.inner_text("#range") == "0:00.000 to 120:00.000"
+
+
+@pytest.mark.parametrize("speed", [2, 8, -1, -4])
+async def test_the_shuttle_is_a_tape_that_runs_faster_or_backwards(browser: Any, long: Heard, speed: int) -> None:
+    """Means of so many frames each, joined to the sample, and it stops where the file does."""
+    frames = long.session.source.frames
+    start, of = (RATE if speed > 0 else 6 * RATE + 5), abs(speed)
+    whole = rendered(long)["repair"]
+    way = whole[:, start:] if speed > 0 else whole[:, :start][:, ::-1]
+    async with listening(browser, long) as listener:
+        page = await listener.open(unguarded=True)
+        await listener.tape(page)
+        await listener.room.play(False, start)
+        for _ in range(SPEEDS.index(speed) - SPEEDS.index(1) if speed > 0 else SPEEDS.index(-1) - SPEEDS.index(speed)):
+            await listener.room.shuttle(1 if speed > 0 else -1)
+        await listener.room.shuttle(1 if speed > 0 else -1)
+        await page.wait_for_function(
+            "(speed) => deck && deck.speed === speed && deck.nextTick > deck.startTick", arg=speed
+        )
+        tick, frame = await page.evaluate("[deck.startTick, deck.startFrame]")
+        assert abs(frame - start) < RATE
+        await listener.until(lambda: listener.room.state.speed == speed)
+        await page.wait_for_function("() => !state.playing", timeout=60_000)
+        await listener.until(lambda: not listener.room.state.playing)
+        assert listener.room.state.frame == (frames if speed > 0 else 0)
+        assert listener.room.state.speed == 1
+        first, tape = await listener.rewind(page)
+    way = way[:, abs(frame - start) :]
+    # a segment's end is a mean of fewer, so only the first segment is compared
+    segment = 4 * RATE
+    left = segment - frame % segment if speed > 0 else (frame - 1) % segment + 1
+    count = min(left // of, RATE)
+    expected = way[:, : count * of].reshape(2, count, of).mean(axis=2)
+    out = tape[:, tick - first :][:, :count]
+    assert np.abs(out[:, FLIP:] - expected[:, FLIP:]).max() < 1e-6
+
+
+async def test_keys_of_the_shuttle_the_nudge_and_the_markers(browser: Any, long: Heard) -> None:
+    asked: list[Judge | Mark] = []
+    async with listening(browser, long, asked.append) as listener:
+        page, room = await listener.open(), listener.room
+        await page.keyboard.press("L")
+        await listener.until(lambda: room.state.playing and room.state.speed == 1)
+        await page.keyboard.press("L")
+        await listener.until(lambda: room.state.speed == 2)
+        assert await page.inner_text("#play-word") == "stop, 2x"
+        await page.keyboard.press("J")
+        await page.keyboard.press("J")
+        await listener.until(lambda: room.state.speed == -1)
+        await page.keyboard.press("K")
+        await listener.until(lambda: not room.state.playing)
+        assert room.state.speed == 1
+        here = await frame_of(page)
+        await page.keyboard.press("l")
+        await listener.until(lambda: room.state.frame == here + round(0.02 * RATE))
+        await page.keyboard.press("'")
+        await listener.until(lambda: asked == [Mark(room.state.frame)])
+        await room.mark((1000, 5 * RATE, 8 * RATE))
+        await page.wait_for_function("() => document.querySelectorAll('#marks i').length === 3")
+        await page.keyboard.press("Home")
+        for key, frame in (
+            ("}", 1000),
+            ("}", 5 * RATE),
+            ("}", 8 * RATE),
+            ("}", 8 * RATE),
+            ("{", 5 * RATE),
+            ("{", 1000),
+        ):
+            await page.keyboard.press(key)
+            await listener.until(lambda frame=frame: room.state.frame == frame)
+
+
+# ---- blind tests
+
+
+async def test_a_blind_test_plays_x_and_tells_nothing_of_it(browser: Any, long: Heard) -> None:
+    expected = rendered(long)
+    asked: list[Judge | Mark] = []
+    async with listening(browser, long, asked.append) as listener:
+        page, room = await listener.open(unguarded=True), listener.room
+        assert not await page.is_visible("#blind")
+        await listener.tape(page)
+        await room.choose("source")
+        await room.hide("repair", "blind test, 1 of 16: which is X?")
+        await page.wait_for_selector("#blind")
+        assert await page.inner_text("#said") == "blind test, 1 of 16: which is X?"
+        for hidden in ("#meters", "#difference"):
+            assert not await page.is_visible(hidden)
+        await room.play(True, 0)
+        zero = await begun(page)
+        await page.keyboard.press("x")
+        await listener.until(lambda: room.state.stream == "x")
+        assert await page.get_attribute("#x", "aria-pressed") == "true"
+        assert await page.get_attribute("#repair", "aria-pressed") == "false"
+        on_x = await frame_of(page) + RATE // 10
+        await past(page, on_x + RATE)
+        for key in ("n", "g"):  # what would tell, or make one louder
+            await page.keyboard.press(key)
+        await page.keyboard.press("1")
+        await listener.until(lambda: asked == [Judge("source")])
+        assert (room.state.stream, room.state.match) == ("x", True)
+        await room.hide(None, "blind test: 12 of 16 right, p = 0.038")
+        await page.wait_for_function("() => document.querySelector('#notice').textContent.includes('12 of 16 right')")
+        assert not await page.is_visible("#blind")
+        assert await page.get_attribute("#repair", "aria-pressed") == "true"
+        await page.click("#repair")
+        await page.keyboard.press("2")
+        await page.keyboard.press("a")
+        await listener.until(lambda: room.state.stream == "source")
+        assert len(asked) == 1
+        first, tape = await listener.rewind(page)
+    heard = slice(on_x, on_x + RATE - RATE // 10)
+    assert same(tape[:, zero - first :][:, heard], expected["repair"][:, heard])
 
 
 # ---- edits

@@ -119,3 +119,26 @@ async def test_a_lossy_source_keeps_its_name_on_the_page(heard: Heard) -> None:
     assert station._shown is not None
     assert station._shown.session.source.path.endswith(".w64")
     await station.close()
+
+
+async def test_the_source_is_measured_once_for_all_edits(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    known: list[float | None] = []
+    measure = process.measure
+
+    def noted(*words: object) -> object:
+        known.append(words[-1])  # type: ignore[arg-type]
+        return measure(*words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(process, "measure", noted)
+    station = Station(lambda answer: None)
+    for session in (heard.session, msgspec.structs.replace(heard.session, strips={})):
+        await station.obey(msgspec.structs.replace(shown(heard), session=session))
+        assert station._measuring is not None
+        await station._measuring
+    whole = station._match.source_lufs
+    assert station._match.repair_lufs == pytest.approx(whole, abs=1e-9)
+    await station.obey(messages.SetLoop((0, RATE)))
+    await station._measuring
+    assert known == [None, whole, None], "another stretch is measured anew"
+    assert station._match.source_lufs != whole
+    await station.close()

@@ -490,6 +490,7 @@ const hears = {
   blind(message) {
     Object.assign(state, { x: message.x, said: message.said });
     choose(message.stream, false);
+    if (message.x === null && message.said) notice(message.said); // how it went
   },
   marks(message) { state.marks = message.marks; },
   choose(message) { choose(message.stream, false); },

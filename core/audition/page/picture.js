@@ -30,12 +30,13 @@ function drawWave() {
     const frame = clip.first + column / width * length;
     bar(column, state.peaks[Math.min(state.peaks.length - 1, Math.floor(frame / clip.frames * state.peaks.length))]);
   }
+  const seen = state.x === null ? state.stream : "source"; // X must not look like what it is
   for (const each of segments.values()) {
     if (!each.buffers || each.clip.id !== clip.id) continue;
     const from = Math.floor(each.number * clip.segment_frames / length * width);
-    const buffer = each.buffers[state.stream];
+    const buffer = each.buffers[seen];
     const to = Math.ceil((each.number * clip.segment_frames + buffer.length) / length * width);
-    const key = `${state.stream}/${to - from}`;
+    const key = `${seen}/${to - from}`;
     const peaks = each.columns[key] ?? (each.columns[key] = peaksOf(buffer, to - from));
     pen.clearRect(from, ruler, to - from, height - ruler);
     pen.fillStyle = colour(state.stream);
