@@ -22,6 +22,7 @@ from tui.desk.screen import Desk
 sys.path.insert(0, str(Path(__file__).parent))
 
 from tui_in_process import InProcessWorker
+from tui_player import FakePlayer
 
 Size = tuple[int, int]
 SMALL: Size = (80, 24)
@@ -121,6 +122,23 @@ def workstation() -> Open:
             assert not app.defects, app.defects
 
     return open_
+
+
+@pytest.fixture
+def players() -> list[FakePlayer]:
+    """The players that the app started."""
+    return []
+
+
+@pytest.fixture
+def make_player(players: list[FakePlayer]) -> Callable[..., FakePlayer]:
+    """What the app starts in place of the player's process."""
+
+    def make(tell: Callable[..., None]) -> FakePlayer:
+        players.append(FakePlayer(tell))
+        return players[-1]
+
+    return make
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from test_tui_desk import covers
-from test_tui_listening import FakePlayer, make, players  # noqa: F401 - fixtures
+from tui_player import FakePlayer
 
 from core.audition import abx
 from core.audition import messages as player
@@ -38,11 +38,11 @@ def tosses(monkeypatch: pytest.MonkeyPatch) -> list[Side]:
 async def test_a_blind_test_from_the_first_answer_to_the_last(
     workstation,
     session_path: Path,
-    make: Callable[..., FakePlayer],  # noqa: F811
-    players: list[FakePlayer],  # noqa: F811
+    make_player: Callable[..., FakePlayer],
+    players: list[FakePlayer],
     tosses: list[Side],
 ) -> None:
-    async with workstation(session_path, make_player=make, size=(100, 36)) as driver:
+    async with workstation(session_path, make_player=make_player, size=(100, 36)) as driver:
         desk = await driver.opened()
         await driver.press("3", "left", "X")
         panel = driver.app.screen
@@ -93,9 +93,9 @@ async def test_a_blind_test_from_the_first_answer_to_the_last(
 async def test_without_a_difference_there_is_nothing_to_tell_apart(
     workstation,
     session_path: Path,
-    make: Callable[..., FakePlayer],  # noqa: F811
+    make_player: Callable[..., FakePlayer],
 ) -> None:
-    async with workstation(session_path, make_player=make) as driver:
+    async with workstation(session_path, make_player=make_player) as driver:
         await driver.opened()
         await driver.press("X")
         await driver.until(lambda: "source and repair are the same: nothing is changed" in driver.notices(), "notice")
@@ -104,12 +104,12 @@ async def test_without_a_difference_there_is_nothing_to_tell_apart(
 async def test_who_may_only_look_is_told_that_nothing_is_kept(
     workstation,
     session_path: Path,
-    make: Callable[..., FakePlayer],  # noqa: F811
+    make_player: Callable[..., FakePlayer],
     unbake,
 ) -> None:
     assert unbake("session", "set", session_path, "strips.bass.gain_db=-3").code == 0
     before = history.path_for(session_path).read_bytes()
-    async with workstation(session_path, make_player=make, read_only=True) as driver:
+    async with workstation(session_path, make_player=make_player, read_only=True) as driver:
         await driver.opened()
         await driver.press("X", "1")
         assert "not kept: the session is open to look at only" in driver.text()
@@ -119,10 +119,10 @@ async def test_who_may_only_look_is_told_that_nothing_is_kept(
 async def test_a_page_marks_where_it_is(
     workstation,
     session_path: Path,
-    make: Callable[..., FakePlayer],  # noqa: F811
-    players: list[FakePlayer],  # noqa: F811
+    make_player: Callable[..., FakePlayer],
+    players: list[FakePlayer],
 ) -> None:
-    async with workstation(session_path, make_player=make) as driver:
+    async with workstation(session_path, make_player=make_player) as driver:
         desk = await driver.opened()
         await driver.press("space")
         (fake,) = players

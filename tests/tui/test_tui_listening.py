@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from test_tui_desk import covers
+from tui_player import FakePlayer
 
 from core.audition import messages as player
 from core.audition.monitor import Stream
@@ -16,44 +15,12 @@ from tui.app import Workstation
 from tui.desk import words
 
 
-class FakePlayer:
-    """Notes what it is told."""
-
-    def __init__(self, tell: Callable[[player.Answer], None]) -> None:
-        self.tell = tell
-        self.orders: list[player.Order] = []
-        self.closed = False
-
-    def order(self, order: player.Order) -> None:
-        self.orders.append(order)
-
-    def close(self) -> None:
-        self.closed = True
-
-    def last(self, kind: type) -> Any:
-        return next(order for order in reversed(self.orders) if isinstance(order, kind))
-
-
-@pytest.fixture
-def players() -> list[FakePlayer]:
-    return []
-
-
-@pytest.fixture
-def make(players: list[FakePlayer]) -> Callable[..., FakePlayer]:
-    def make(tell: Callable[[player.Answer], None]) -> FakePlayer:
-        players.append(FakePlayer(tell))
-        return players[-1]
-
-    return make
-
-
 @covers("play.toggle", "play.stop", "play.faster", "play.slower")
 async def test_space_plays_from_the_playhead_and_the_desk_follows(
-    workstation, session_path: Path, make, players: list[FakePlayer], monkeypatch: pytest.MonkeyPatch
+    workstation, session_path: Path, make_player, players: list[FakePlayer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SSH_CONNECTION", raising=False)
-    async with workstation(session_path, make_player=make) as driver:
+    async with workstation(session_path, make_player=make_player) as driver:
         desk = await driver.opened()
         assert players == [], "nothing is started before something is to be heard"
         await driver.press("l", "l", "space")
@@ -80,8 +47,8 @@ async def test_space_plays_from_the_playhead_and_the_desk_follows(
 
 
 @covers("hear.source", "hear.repair", "hear.difference", "hear.flip", "hear.match")
-async def test_streams_are_flipped(workstation, session_path: Path, make, players: list[FakePlayer]) -> None:
-    async with workstation(session_path, make_player=make) as driver:
+async def test_streams_are_flipped(workstation, session_path: Path, make_player, players: list[FakePlayer]) -> None:
+    async with workstation(session_path, make_player=make_player) as driver:
         desk = await driver.opened()
         await driver.press("a", "b", "n")
         (fake,) = players
@@ -103,9 +70,9 @@ async def test_streams_are_flipped(workstation, session_path: Path, make, player
 
 @covers("strip.solo", "strip.mute", "strip.all_heard")
 async def test_solo_and_mute_are_for_the_ears_and_remembered(
-    workstation, session_path: Path, make, players: list[FakePlayer]
+    workstation, session_path: Path, make_player, players: list[FakePlayer]
 ) -> None:
-    async with workstation(session_path, make_player=make) as driver:
+    async with workstation(session_path, make_player=make_player) as driver:
         desk = await driver.opened()
         before = desk.bench.session
         await driver.press("2", "s", "1", "m", "space")
@@ -126,9 +93,9 @@ async def test_solo_and_mute_are_for_the_ears_and_remembered(
 
 
 async def test_edits_loops_and_places_reach_the_player(
-    workstation, session_path: Path, make, players: list[FakePlayer]
+    workstation, session_path: Path, make_player, players: list[FakePlayer]
 ) -> None:
-    async with workstation(session_path, make_player=make) as driver:
+    async with workstation(session_path, make_player=make_player) as driver:
         desk = await driver.opened()
         await driver.press("space")
         (fake,) = players
@@ -145,9 +112,9 @@ async def test_edits_loops_and_places_reach_the_player(
 
 
 async def test_without_stems_both_sides_are_the_source(
-    workstation, song: Path, make, players: list[FakePlayer]
+    workstation, song: Path, make_player, players: list[FakePlayer]
 ) -> None:
-    async with workstation(song, make_player=make) as driver:
+    async with workstation(song, make_player=make_player) as driver:
         desk = await driver.opened()
         assert not desk.bench.stems
         await driver.press("3", "left", "space", "s")
@@ -159,9 +126,9 @@ async def test_without_stems_both_sides_are_the_source(
 
 @covers("hear.where")
 async def test_the_way_to_the_page_is_said_and_copied(
-    workstation, session_path: Path, make, players: list[FakePlayer]
+    workstation, session_path: Path, make_player, players: list[FakePlayer]
 ) -> None:
-    async with workstation(session_path, make_player=make, size=(118, 36)) as driver:
+    async with workstation(session_path, make_player=make_player, size=(118, 36)) as driver:
         await driver.opened()
         await driver.press("G")
         (fake,) = players
@@ -200,9 +167,9 @@ async def test_the_way_to_the_page_is_said_and_copied(
 
 
 async def test_a_player_that_refuses_or_dies_is_said(
-    workstation, session_path: Path, make, players: list[FakePlayer]
+    workstation, session_path: Path, make_player, players: list[FakePlayer]
 ) -> None:
-    async with workstation(session_path, make_player=make) as driver:
+    async with workstation(session_path, make_player=make_player) as driver:
         desk = await driver.opened()
         await driver.press("space")
         (fake,) = players
@@ -228,17 +195,17 @@ def test_only_the_present_gives_way_to_newer() -> None:
 
 
 async def test_over_ssh_the_way_out_is_the_browser(
-    workstation, session_path: Path, make, players: list[FakePlayer], monkeypatch: pytest.MonkeyPatch
+    workstation, session_path: Path, make_player, players: list[FakePlayer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSH_CONNECTION", "10.0.0.1 50000 10.0.0.2 22")
-    async with workstation(session_path, make_player=make) as driver:
+    async with workstation(session_path, make_player=make_player) as driver:
         await driver.opened()
         await driver.press("space")
         assert players[0].orders[0] == player.Open("browser")
 
 
-async def test_with_nothing_open_there_is_nothing_to_hear(workstation, make, players: list[FakePlayer]) -> None:
-    async with workstation(None, make_player=make) as driver:
+async def test_with_nothing_open_there_is_nothing_to_hear(workstation, make_player, players: list[FakePlayer]) -> None:
+    async with workstation(None, make_player=make_player) as driver:
         await driver.press("space", "s", "a")
         assert "nothing is open to be heard" in driver.text()
         assert players == []

@@ -19,8 +19,10 @@ import numpy as np
 import pytest
 import soundfile
 from tui_pictures import KEPT, PIN, Picture, differences, strips, taken, tidy
+from tui_player import FakePlayer
 
 from core import recent
+from core.audition import messages as player
 from core.errors import UnbakeError
 from core.events import Operation, Progress, finish
 from core.jobs import machine, opening, operations, sessions
@@ -66,7 +68,7 @@ def same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setattr(machine, "glance", lambda: "H200 12/139 GB")
-    monkeypatch.setattr(history, "now", lambda: "2026-11-22T17:04:00+00:00")
+    monkeypatch.setattr(history, "now", lambda **_: "2026-11-22T17:04:00+00:00")
     monkeypatch.setattr(registry, "is_installed", lambda card: card.name in HERE)
     monkeypatch.setattr(operations, "check_session", _check)
 
@@ -255,6 +257,24 @@ async def test_forms_questions_and_notices(album, session_with) -> None:
         desk.show_jobs()
         await pictures.take("job")
         desk.jobs._jobs.clear()
+
+
+async def test_listening(album, session_with, make_player, players: list[FakePlayer]) -> None:
+    async with album(session_with(EDITS), make_player=make_player) as pictures:
+        driver = pictures.driver
+        await pictures.press("3", "space")
+        (fake,) = players
+        page = "http://127.0.0.1:8765/gEHEdCq0Yk/"
+        fake.tell(player.Opened("browser", url=page, tunnel="ssh -N -L 8765:127.0.0.1:8765 you@box"))
+        fake.tell(player.Heard(True, 40_000, gain_db=-0.4, source_lufs=-14.3, repair_lufs=-13.9, pages=1))
+        await driver.until(lambda: driver.desk.bench.heard.playing, "the playing")
+        driver.app.clear_notifications()
+        await pictures.press("G")
+        fake.tell(player.Outlets((("Babyface Pro: USB Audio (hw:1,0)", 12, 48_000), ("default", 32, 44_100))))
+        await driver.until(lambda: "Babyface" in driver.text(), "the cards")
+        await pictures.take("where")
+        await pictures.press("escape", "X", *"1221")
+        await pictures.take("blind")
 
 
 class Held(Job):
