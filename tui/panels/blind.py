@@ -66,7 +66,6 @@ class BlindPanel(OverDesk[None]):
         self._keep = keep
         self._abx = Abx(history.now(fine=True), toss())
         self._matched_before = bench.heard.match
-        self._asked: Choice = "source"
 
     def compose(self) -> ComposeResult:
         """Title, what goes on, keys."""
@@ -153,8 +152,6 @@ class BlindPanel(OverDesk[None]):
         if choice == "x" and self._abx.over:
             return
         self._order(player.Choose(choice))
-        self._asked = choice
-        self.show_progress()
 
     def _lengthen(self, steps: int) -> None:
         if not self._abx.trials:
@@ -190,7 +187,7 @@ class BlindPanel(OverDesk[None]):
             ),
             _line(
                 "heard",
-                f"{HEARD[self._asked]}{'' if heard.playing else ', stopped'}",
+                f"{HEARD[heard.stream]}{'' if heard.playing else ', stopped'}",
                 "accent" if heard.playing else "",
             ),
             _line("between", self._region()),
