@@ -70,10 +70,14 @@ class MatchLevels(Struct, frozen=True, tag=True):
 
 
 class Blind(Struct, frozen=True, tag=True):
-    """A trial of a blind test: what X is, and what a page says of it. None ends the test."""
+    """A trial of a blind test: what X is, what a page says of it, and its number. None ends the test.
+
+    Who listens to X then hears the source, or would hear whether X changed; after the test, the repair.
+    """
 
     x: Side | None
     said: str = ""
+    trial: int = 0
 
 
 class Mark(Struct, frozen=True, tag=True):
@@ -152,9 +156,16 @@ class Refused(Struct, frozen=True, tag=True):
 
 
 class Judged(Struct, frozen=True, tag=True):
-    """Somebody said in a page what X is."""
+    """Somebody said in a page what X is, in the trial of this number."""
 
     answer: Side
+    trial: int
+
+
+class Looped(Struct, frozen=True, tag=True):
+    """Somebody set a loop in a page, or took it away."""
+
+    loop: tuple[int, int] | None
 
 
 class Marked(Struct, frozen=True, tag=True):
@@ -169,7 +180,7 @@ class Gone(Struct, frozen=True, tag=True):
     text: str
 
 
-Answer = Opened | Heard | Outlets | Refused | Judged | Marked | Gone
+Answer = Opened | Heard | Outlets | Refused | Judged | Looped | Marked | Gone
 
 ORDERS = wire.decoder(Order)
 ANSWERS = wire.decoder(Answer)

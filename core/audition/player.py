@@ -125,7 +125,7 @@ class Player:
                 self._loop, self._loop_start = loop, None
 
     def end(self, frame: int) -> None:
-        """Stops before a frame, as if the file ended there; a loop comes first."""
+        """Stops at a frame, dying away over the 5 ms behind it; a loop comes first."""
         with self._lock:
             self._end = max(0, min(frame, self.info.frames))
 
@@ -138,11 +138,11 @@ class Player:
             self._weights.go(self._weights_of(), self._flip_frames)
 
     def hide(self, x: Side | None) -> None:
-        """What X is from now on; None ends a blind test, and who listened to X hears the repair."""
+        """What X is from now on; who listened to it hears the source. None ends a blind test: then it is the repair."""
         with self._lock:
             self._x = x
-            if x is None and self._stream == "x":
-                self._stream = "repair"
+            if self._stream == "x":
+                self._stream = "repair" if x is None else "source"
             self._weights.go(self._weights_of(), self._flip_frames)
 
     def match(self, source_db: float, repair_db: float) -> None:
@@ -213,6 +213,10 @@ class Player:
             self._go(first)
             return self._piece(most)
         left = (last if looping else self._end) - self._frame
+        if left <= 0 and self._end < self.info.frames and not looping:
+            if self._gate.target[0]:
+                self._gate.go([0.0], self._flip_frames)
+            left = min(self._flip_frames, self.info.frames - self._frame) if self._gate.moving else 0
         if left <= 0:
             self._gate.go([0.0], 0)
             self._speed = 1

@@ -21,16 +21,18 @@ from core import wire
 from core.audition import messages
 from core.audition.decoded import enterable
 from core.audition.matching import Match, measure
-from core.audition.messages import Answer, Heard, Judged, Marked, Opened, Order, Refused, Show
+from core.audition.messages import Answer, Heard, Judged, Looped, Marked, Opened, Order, Refused, Show
 from core.audition.monitor import Choice
 from core.audition.picture import peaks_of
 from core.audition.player import Player
-from core.audition.room import Judge, Mark, Room, State
+from core.audition.room import Judge, Mark, Room, SetLoop, State
 from core.audition.server import Server
 from core.audition.sinks import Device, Playing, choose_device, devices, on_card, on_clock
 from core.errors import UnbakeError, refusal
 from core.events import Operation, finish
 
+KEPT: Final = (messages.SetLoop, messages.Blind, messages.Choose, messages.MatchLevels)
+"""Orders that hold until the next of their kind; X can be chosen once it is hidden."""
 TOLD_SECONDS: Final = 0.05
 """Shortest time between two words about what is heard."""
 
@@ -116,6 +118,8 @@ class Station:
         self._source_lufs: tuple[object, float | None] = (None, None)
         """Of the source, and of what: an edit does not alter it."""
         self._measuring: asyncio.Task[None] | None = None
+        self._measured_last = False
+        """Whether the loudness is that of what is heard now."""
         self._not_any_more = threading.Event()
         self._last_told = Heard()
 
@@ -144,6 +148,8 @@ class Station:
                         await self._outlet.obey(order)
                     if isinstance(order, messages.SetLoop):
                         self._measure()
+        except ValueError as error:  # what no state of the desk should ask for, and no reason to fall silent
+            self._refuse(UnbakeError(str(error)))
         except Exception as error:
             refused = refusal(error)
             if refused is None:
@@ -155,21 +161,22 @@ class Station:
         while True:
             await asyncio.sleep(TOLD_SECONDS)
             try:
-                heard = Heard() if self._outlet is None else self._outlet.heard()
+                nowhere = Heard(stream=self._stream, match=self._match_on)
+                heard = nowhere if self._outlet is None else self._outlet.heard()
             except UnbakeError as error:
                 self._refuse(error)
                 continue
             gains = {"source": self._match.source_db, "repair": self._match.repair_db}
+            known = self._match if self._measured_last else Match(None, None)
             heard = msgspec.structs.replace(
                 heard,
-                match=self._match_on,
-                gain_db=gains.get(heard.stream, 0.0) if self._match_on else 0.0,
-                source_lufs=self._match.source_lufs,
-                repair_lufs=self._match.repair_lufs,
+                gain_db=gains.get(heard.stream, 0.0) if heard.match else 0.0,
+                source_lufs=known.source_lufs,
+                repair_lufs=known.repair_lufs,
             )
             if heard != self._last_told:
                 self._last_told = heard
-                self._stream = heard.stream
+                self._stream, self._match_on = heard.stream, heard.match  # a page may have chosen
                 self._say(heard)
 
     async def close(self) -> None:
@@ -183,17 +190,25 @@ class Station:
     async def _open(self, order: messages.Open) -> None:
         before = self._outlet
         if isinstance(before, Served):  # it has the port
-            await before.close()
             self._outlet = None
+            await before.close()
         outlet, opened = await self._way(order)
         if self._outlet is not None:
             await self._outlet.close()
-        self._outlet = outlet
-        if self._shown is not None:
-            await outlet.show(self._shown, self._title)
-        await outlet.obey(messages.SetLoop(self._loop))
-        for kept in (self._blind, self._marks, messages.Choose(self._stream), messages.MatchLevels(self._match_on)):
-            await outlet.obey(kept)
+        self._outlet = None  # until it is as the one before was
+        try:
+            if self._shown is not None:
+                await outlet.show(self._shown, self._title)
+            for kept in (
+                messages.SetLoop(self._loop),
+                self._marks,
+                self._blind,
+                messages.Choose(self._stream),
+                messages.MatchLevels(self._match_on),
+            ):
+                await outlet.obey(kept)
+        finally:
+            self._outlet = outlet
         await outlet.matched(self._match)
         self._say(opened)
 
@@ -205,24 +220,26 @@ class Station:
                 if order.way == "card":
                     raise
             else:
-                return Live(lambda player: self._card(player, device)), Opened("card", device=device.name)
+                return Live(self._on_card(device)), Opened("card", device=device.name)
         if order.way == "clock":
             return Live(on_clock), Opened("clock")
         served = Served(order.port, self._say)
         await served.start()
         return served, Opened("browser", url=served.server.url, tunnel=served.server.tunnel)
 
-    def _card(self, player: Player, device: Device) -> Playing:
+    def _on_card(self, device: Device) -> Callable[[Player], Playing]:
         loop = asyncio.get_running_loop()
         gone = UnbakeError("the sound card stopped", where=device.name, remedy="open it again, or listen in a browser")
 
         def ended() -> None:
             loop.call_soon_threadsafe(self._refuse, gone)
 
-        return on_card(player, device, ended)
+        return lambda player: on_card(player, device, ended)
 
     async def _show(self, order: Show) -> None:
         entered = await asyncio.to_thread(finish, enterable(order.session))
+        if self._shown is not None and self._shown.session.source != entered.source:
+            self._match = Match(None, None)
         self._shown = msgspec.structs.replace(order, session=entered)
         self._title = Path(order.session.source.path).name  # a lossy source is entered by another file
         if self._outlet is not None:
@@ -232,6 +249,7 @@ class Station:
     def _measure(self) -> None:
         self._not_any_more.set()
         self._not_any_more = threading.Event()
+        self._measured_last = False
         if self._shown is not None:
             self._measuring = asyncio.create_task(self._measured(self._shown, self._loop, self._not_any_more))
 
@@ -246,7 +264,7 @@ class Station:
             self._refuse(error)
             return
         if match is not None and not not_any_more.is_set():
-            self._match = match
+            self._match, self._measured_last = match, True
             self._source_lufs = of, match.source_lufs
             if self._outlet is not None:
                 await self._outlet.matched(match)
@@ -265,7 +283,7 @@ class Live:
         self._match, self._match_on = Match(None, None), True
         self._running = contextlib.ExitStack()
         self._kept: dict[type, Order] = {}
-        """The last order of each kind that came before there was a player."""
+        """The last order of each kind that a player of another source must be told again."""
 
     async def show(self, show: Show, title: str) -> None:  # noqa: ARG002 - a sound card shows no title
         """Plays another value of the session, from where it is."""
@@ -276,17 +294,24 @@ class Live:
         await self.close()
         self._player = await asyncio.to_thread(Player, show.session, stems, show.listening)
         self._running.callback(self._player.close)
-        for order in self._kept.values():
-            await self.obey(order)
-        playing = await asyncio.to_thread(self._put_on, self._player)
-        self._playing = await asyncio.to_thread(self._running.enter_context, playing)
+        try:
+            for order in [self._kept[kind] for kind in KEPT if kind in self._kept]:
+                await self.obey(order)
+            playing = await asyncio.to_thread(self._put_on, self._player)
+            self._playing = await asyncio.to_thread(self._running.enter_context, playing)
+        except BaseException:
+            await self.close()
+            raise
 
     async def obey(self, order: Order) -> None:
         """Carries out an order about transport or stream."""
+        if isinstance(order, KEPT):
+            self._kept[type(order)] = order
         player = self._player
         if player is None:
-            self._kept.pop(type(order), None)  # in the order they came: X is chosen after it was hidden
-            self._kept[type(order)] = order
+            if isinstance(order, (messages.Play, messages.Shuttle)):
+                remedy = "choose another way to listen"
+                raise UnbakeError("nothing can be heard: the sound card is not open", remedy=remedy)
             return
         match order:
             case messages.Play(playing=playing, frame=frame):
@@ -324,7 +349,7 @@ class Live:
     def heard(self) -> Heard:
         """Where the sound is that leaves the queue now."""
         if self._player is None or self._playing is None:
-            return Heard()
+            return Heard(match=self._match_on)
         feeder = self._playing.feeder
         if feeder.error is not None:
             error, feeder.error = feeder.error, None
@@ -338,6 +363,7 @@ class Live:
             speed=transport.speed,
             stream=transport.stream,
             peaks=() if transport.stream == "x" else tuple(float(peak) for peak in feeder.peaks),
+            match=self._match_on,
             late=self._playing.late,
             context_rate=float(self._playing.device_rate),
             caveat=self._playing.words,
@@ -353,11 +379,18 @@ class Served:
     """The listening page."""
 
     def __init__(self, port: int | None, say: Callable[[Answer], None]) -> None:
-        def asked(asks: Judge | Mark) -> None:
-            say(Judged(asks.answer) if isinstance(asks, Judge) else Marked(asks.frame))
+        def asked(asks: Judge | Mark | SetLoop) -> None:
+            match asks:
+                case Judge(answer=answer, trial=trial):
+                    say(Judged(answer, trial))
+                case Mark(frame=frame):
+                    say(Marked(frame))
+                case SetLoop(first=first, last=last):
+                    say(Looped(None if first is None or last is None else (first, last)))
 
         self._room = Room("unbake", asked=asked)
         self._drawn = ""
+        self._frames: int | None = None
         self.server = Server(self._room, port=port)
 
     async def start(self) -> None:
@@ -367,6 +400,7 @@ class Served:
     async def show(self, show: Show, title: str) -> None:
         """Has the pages fetch another value of the session."""
         self._room.title = title
+        self._frames = show.session.source.frames
         stems = {name: Path(path) for name, path in show.stems.items()}
         await self._room.show(show.session, stems, show.listening)
         source = show.session.source.path
@@ -386,11 +420,11 @@ class Served:
             case messages.Choose(stream=stream):
                 await self._room.choose(stream)
             case messages.SetLoop(loop=loop):
-                await self._room.loop(loop)
+                await self._room.loop(loop if self._frames is None else _inside(loop, self._frames))
             case messages.MatchLevels(on=on):
                 await self._room.match(on)
-            case messages.Blind(x=x, said=said):
-                await self._room.hide(x, said)
+            case messages.Blind(x=x, said=said, trial=trial):
+                await self._room.hide(x, said, trial)
             case messages.Mark(frames=frames):
                 await self._room.mark(frames)
             case _:
@@ -408,6 +442,7 @@ class Served:
             frame=state.frame,
             speed=state.speed,
             stream=state.stream,
+            match=state.match,
             pages=state.pages,
             suspended=state.suspended,
             context_rate=state.context_rate,

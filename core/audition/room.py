@@ -42,9 +42,10 @@ class Play(Struct, frozen=True, forbid_unknown_fields=True, tag="play"):
 
 
 class Choose(Struct, frozen=True, forbid_unknown_fields=True, tag="choose"):
-    """Flip to another stream."""
+    """Flip to another stream. `order` is the number of the last flip that the page was told."""
 
     stream: Choice
+    order: Frame
 
 
 class SetLoop(Struct, frozen=True, forbid_unknown_fields=True, tag="loop"):
@@ -61,9 +62,10 @@ class SetMatch(Struct, frozen=True, forbid_unknown_fields=True, tag="match"):
 
 
 class Judge(Struct, frozen=True, forbid_unknown_fields=True, tag="judge"):
-    """In a blind test: X is this."""
+    """In a trial of a blind test: X is this."""
 
     answer: Side
+    trial: Frame
 
 
 class Mark(Struct, frozen=True, forbid_unknown_fields=True, tag="mark"):
@@ -95,7 +97,8 @@ class State(Struct, frozen=True):
     """What the terminal and every page agree on.
 
     `suspended`: the browser keeps the sound back until somebody clicks in the page. `context_rate` in Hz, 0 when there
-    is none yet. `x` is what X is while there is a blind test, `said` what pages say of it; `marks` are markers' frames.
+    is none yet. `x` is what X is while there is a blind test, `said` what pages say of it, `trial` its number;
+    `marks` are markers' frames.
     """
 
     playing: bool = False
@@ -106,6 +109,7 @@ class State(Struct, frozen=True):
     match: bool = True
     x: Side | None = None
     said: str = ""
+    trial: int = 0
     marks: tuple[int, ...] = ()
     suspended: bool = False
     context_rate: float = 0.0
@@ -123,14 +127,15 @@ class Room:
     """The shared state; all methods but `segment` belong to one event loop.
 
     `told` hears every state that is new, whoever brought it about; `asked` what only the workstation can do for a page
-    (without it, pages are told so). `show` and `loop` raise UnbakeError as `Monitor` does.
+    (without it, pages are told so), and every loop that a page sets. `show` and `loop` raise UnbakeError as `Monitor`
+    does.
     """
 
     def __init__(
         self,
         title: str,
         told: Callable[[State], None] | None = None,
-        asked: Callable[[Judge | Mark], None] | None = None,
+        asked: Callable[[Judge | Mark | SetLoop], None] | None = None,
     ) -> None:
         self.title = title
         self.state = State()
@@ -144,6 +149,7 @@ class Room:
         self._match = Match(None, None)
         self._peaks: list[float] = []
         self._order = 0
+        self._choices = 0
         self._ahead: asyncio.Task[None] | None = None
 
     # ---- the terminal's side
@@ -206,10 +212,16 @@ class Room:
         """Has the pages flip to another stream. ValueError for X outside a blind test."""
         self._choose(stream)
 
-    async def hide(self, x: Side | None, said: str = "") -> None:
-        """A trial of a blind test: what X is from now on, and what pages say of it; None ends the test."""
-        left = x is None and self.state.stream == "x"
-        self._become(x=x, said=said, stream="repair" if left else self.state.stream)
+    async def hide(self, x: Side | None, said: str = "", trial: int = 0) -> None:
+        """A trial of a blind test: what X is from now on, what pages say of it, its number; None ends the test.
+
+        Who listens to X hears the source then, and the repair after the test.
+        """
+        stream = self.state.stream
+        if stream == "x":
+            stream = "repair" if x is None else "source"
+        self._choices += 1
+        self._become(x=x, said=said, trial=trial, stream=stream)
         self._tell(self._blind())
 
     async def mark(self, marks: Sequence[int]) -> None:
@@ -265,17 +277,22 @@ class Room:
             case Play():
                 self._play(said.playing, said.frame, said.speed, page)
             case Choose():
-                self._chosen(said.stream, page)
+                self._chosen(said, page)
             case Judge():
-                if self.state.x is not None:
+                if self.state.x is not None and said.trial == self.state.trial:
                     self._ask(said, page)
             case Mark():
                 self._ask(said, page)
             case SetMatch():
-                await self.match(said.on)
+                if self.state.x is not None:
+                    self._refuse(page, "a blind test is matched in loudness")
+                else:
+                    await self.match(said.on)
             case SetLoop(first=first, last=last):
                 try:
                     await self.loop(None if first is None or last is None else (first, last))
+                    if self._asked is not None:
+                        self._asked(said)
                 except (ValueError, UnbakeError) as error:
                     self._refuse(page, str(error))
 
@@ -310,18 +327,25 @@ class Room:
             order = {"type": "play", "playing": playing, "frame": place, "speed": speed, "order": self._order}
             self._send(page, _text(order))
 
-    def _chosen(self, stream: Choice, by: Page) -> None:
-        if (stream == "x" and self.state.x is None) or (stream == "difference" and self.state.x is not None):
+    def _chosen(self, said: Choose, by: Page) -> None:
+        if said.order != self._choices:
+            return  # it had not heard of the last flip yet, and will follow that
+        if (said.stream == "x" and self.state.x is None) or (said.stream == "difference" and self.state.x is not None):
             self._refuse(by, "a blind test has A, B and X, and nothing else has X")
-            self._send(by, _text({"type": "choose", "stream": self.state.stream}))
+            self._send(by, _text(self._choice()))
         else:
-            self._choose(stream, by)
+            self._choose(said.stream, by)
 
     def _choose(self, stream: Choice, by: Page | None = None) -> None:
         if stream == "x" and self.state.x is None:
             raise ValueError("X is heard in a blind test only")
+        if by is None:
+            self._choices += 1
         self._become(stream=stream)
-        self._tell({"type": "choose", "stream": stream}, but=by)
+        self._tell(self._choice(), but=by)
+
+    def _choice(self) -> dict[str, Any]:
+        return {"type": "choose", "stream": self.state.stream, "order": self._choices}
 
     def _prefetch(self) -> None:
         """Makes ready what the pages are about to fetch; nothing while there is none."""
@@ -340,7 +364,14 @@ class Room:
 
     def _hello(self, page: Page) -> dict[str, Any]:
         role: Literal["controls", "follows"] = "controls" if self._controls(page) else "follows"
-        return {"type": "hello", "title": self.title, "role": role, "state": self.state, "order": self._order}
+        return {
+            "type": "hello",
+            "title": self.title,
+            "role": role,
+            "state": self.state,
+            "order": self._order,
+            "choice_order": self._choices,
+        }
 
     def _clip_message(self) -> dict[str, Any] | None:
         if self.clip is None:
@@ -356,7 +387,9 @@ class Room:
         return {"type": "overview", "peaks": self._peaks} if self._peaks else None
 
     def _blind(self) -> dict[str, Any]:
-        return {"type": "blind", "x": self.state.x, "said": self.state.said, "stream": self.state.stream}
+        state = self.state
+        blind = {"type": "blind", "x": state.x, "said": state.said, "trial": state.trial, "stream": state.stream}
+        return {**blind, "order": self._choices}
 
     def _marks(self) -> dict[str, Any]:
         return {"type": "marks", "marks": self.state.marks}

@@ -21,11 +21,13 @@ import soxr
 
 from core.audio.formats import AudioInfo, Block
 from core.audition.player import Player, Transport
-from core.errors import UnbakeError
+from core.errors import UnbakeError, refusal
 
 BLOCK_FRAMES: Final = 512
-AHEAD_MS: Final = 60.0
+AHEAD_MS: Final = 80.0
 """Of sound that waits in the queue: with the sound card's own latency an edit is heard within 150 ms."""
+MOST_AHEAD_MS: Final = 250.0
+"""What the queue grows to, a block for every one that came late: a machine that is busy once will be so again."""
 
 
 class Played(Protocol):
@@ -81,14 +83,16 @@ class Taken(NamedTuple):
 class Feeder:
     """Reads a player ahead of who plays it. Use as a context manager; `take` is what a clock calls.
 
-    `underruns` counts blocks that were not there in time, `position` is the frame that is heard, `peaks` the largest
-    magnitude of each channel of what was taken last. An error of the player ends the feeding and lies in `error`.
+    `underruns` counts blocks that were not there in time (after each the queue is longer), `position` is the frame that
+    is heard, `peaks` the largest magnitude of each channel of what was taken last. An error of the player ends the
+    feeding and lies in `error`.
     """
 
     def __init__(self, player: Played, *, block_frames: int = BLOCK_FRAMES, ahead_ms: float = AHEAD_MS) -> None:
         self._player = player
         self.block_frames = block_frames
         self._blocks = max(2, round(ahead_ms * player.info.sample_rate / 1000 / block_frames))
+        self._most_blocks = max(self._blocks, round(MOST_AHEAD_MS * player.info.sample_rate / 1000 / block_frames))
         self._queue: collections.deque[Taken] = collections.deque()
         self._room = threading.Semaphore(self._blocks)
         self._full = threading.Event()
@@ -106,6 +110,9 @@ class Feeder:
         except IndexError:
             if not self._ended:
                 self.underruns += 1
+                if self._blocks < self._most_blocks:
+                    self._blocks += 1
+                    self._room.release()
             return np.zeros((self._player.info.channels, self.block_frames))
         self._room.release()
         self.position = taken.frame
@@ -120,8 +127,9 @@ class Feeder:
             try:
                 frame = self._player.transport.frame
                 self._queue.append(Taken(self._player.read(self.block_frames), frame))
-            except UnbakeError as error:
-                self.error, self._ended = error, True
+            except Exception as error:  # whatever it is, who waits for blocks must hear of it
+                said = f"what is played can't be read ({error})"
+                self.error, self._ended = refusal(error) or UnbakeError(said), True
                 self._full.set()
                 return
             if len(self._queue) >= self._blocks:
@@ -199,14 +207,18 @@ def devices() -> list[Device]:
 
 
 def choose_device(name: str | None) -> Device:
-    """The device whose name holds `name`; without one the system's default. Raises UnbakeError when there is none."""
+    """The device of a name, or whose name holds it; without one the system's default.
+
+    Raises UnbakeError when there is none.
+    """
     found = devices()
     if not found:
         raise UnbakeError("this machine has no sound card", remedy="listen in a browser: unbake play --browser")
     if name is None:
         default = sound_module().default.device[1]
         return next((device for device in found if device.number == default), found[0])
-    fitting = [device for device in found if name.lower() in device.name.lower()]
+    fitting = [device for device in found if device.name == name]
+    fitting += [device for device in found if name.lower() in device.name.lower()]
     if not fitting:
         known = ", ".join(device.name for device in found)
         raise UnbakeError(f'no sound card is called "{name}"', remedy=f"there are: {known}")
@@ -275,6 +287,7 @@ class SoundCardSink:
     def __init__(self, feeder: Feeder, planned: Plan, ended: Callable[[], None]) -> None:
         self._module = sound_module()
         self._feeder = feeder
+        self._name = planned.device.name
         self._channels = planned.channels
         self.dropped = 0
         self._closing = False
@@ -296,8 +309,7 @@ class SoundCardSink:
                 finished_callback=finished,
             )
         except self._module.PortAudioError as error:
-            what = f"the sound card can't be opened: {error.args[0] if error.args else error}"
-            raise UnbakeError(what, where=planned.device.name, remedy="choose another --card, or --browser") from error
+            raise self._not_opened(error) from error
         self.latency_s: float = self._stream.latency
 
     def _fill(self, out: Any, frames: int, _time: Any, status: Any) -> None:
@@ -306,8 +318,17 @@ class SoundCardSink:
         block = self._feeder.take()
         out[:] = block[: self._channels, :frames].T
 
+    def _not_opened(self, error: Exception) -> UnbakeError:
+        what = f"the sound card can't be opened: {error.args[0] if error.args else error}"
+        return UnbakeError(what, where=self._name, remedy="choose another --card, or --browser")
+
     def __enter__(self) -> Self:
-        self._stream.start()
+        try:
+            self._stream.start()
+        except self._module.PortAudioError as error:
+            self._closing = True
+            self._stream.close()
+            raise self._not_opened(error) from error
         return self
 
     def __exit__(
@@ -340,6 +361,7 @@ class Playing:
             self.sink.__enter__()
         except BaseException:
             self.feeder.__exit__()
+            gc.unfreeze()
             raise
         return self
 

@@ -78,10 +78,10 @@ class BlindTest(Struct, frozen=True):
         return tuple(sorted({trial.edit for trial in self.trials}))
 
     def words(self) -> str:
-        """`12 of 16 right, p = 0.038`, or `3 of 5 right, left before the 16th`."""
+        """`12 of 16 right, p = 0.038`, or `3 of 5 right, 16 were planned`."""
         right = f"{self.right} of {len(self.trials)} right"
         if self.p_value is None:
-            return f"{right}, left before the {self.of}th"
+            return f"{right}, {self.of} were planned"
         return f"{right}, p {'= ' if self.p_value >= 0.001 else '< '}{max(0.001, self.p_value):.3f}"
 
 

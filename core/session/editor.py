@@ -258,6 +258,7 @@ class Editor:
         with self._memory:
             self._check_editable()
             self.discard_recovery()
+            self._run = None  # the edit that was judged stays as it was heard
             self._history = self._history.judge(trial)
 
     def recover(self) -> None:

@@ -18,7 +18,7 @@ import soundfile
 
 from core.audition.clips import STREAMS
 from core.audition.monitor import Monitor
-from core.audition.room import Judge, Mark, Room, State
+from core.audition.room import Judge, Mark, Room, SetLoop, State
 from core.audition.server import Server
 from core.session.document import Separation, Session, Source, Strip
 from core.session.processors import Bell, LowCut, LowShelf, Width
@@ -148,7 +148,7 @@ def rendered(heard: Heard, first: int = 0, last: int | None = None) -> dict[str,
 class Listener:
     """A room with its server, and pages on it."""
 
-    def __init__(self, browser: Any, asked: Callable[[Judge | Mark], None] | None = None) -> None:
+    def __init__(self, browser: Any, asked: Callable[[Judge | Mark | SetLoop], None] | None = None) -> None:
         self.browser = browser
         self.states: list[State] = []
         self.room = Room("a song", self.states.append, asked)
@@ -210,7 +210,7 @@ async def chromium(*arguments: str) -> AsyncIterator[Any]:
 
 @contextlib.asynccontextmanager
 async def listening(
-    browser: Any, heard: Heard | None = None, asked: Callable[[Judge | Mark], None] | None = None
+    browser: Any, heard: Heard | None = None, asked: Callable[[Judge | Mark | SetLoop], None] | None = None
 ) -> AsyncIterator[Listener]:
     """A room that shows a session, and its server; afterwards no page may have met with an error of its own."""
     listener = Listener(browser, asked)

@@ -18,7 +18,7 @@ import pytest_asyncio
 from core.audition.clips import STREAMS
 from core.audition.matching import Match
 from core.audition.player import SPEEDS
-from core.audition.room import Judge, Mark
+from core.audition.room import Judge, Mark, SetLoop
 from core.audition.server import Server
 from core.session.document import Session, Source, Strip
 from tests.audition.audition_browser import (
@@ -322,7 +322,7 @@ async def test_the_shuttle_is_a_tape_that_runs_faster_or_backwards(browser: Any,
 
 
 async def test_keys_of_the_shuttle_the_nudge_and_the_markers(browser: Any, long: Heard) -> None:
-    asked: list[Judge | Mark] = []
+    asked: list[Judge | Mark | SetLoop] = []
     async with listening(browser, long, asked.append) as listener:
         page, room = await listener.open(), listener.room
         await page.keyboard.press("L")
@@ -336,6 +336,12 @@ async def test_keys_of_the_shuttle_the_nudge_and_the_markers(browser: Any, long:
         await page.keyboard.press("K")
         await listener.until(lambda: not room.state.playing)
         assert room.state.speed == 1
+        await page.keyboard.press("End")
+        await page.keyboard.press("J")
+        end = long.session.source.frames
+        await listener.until(lambda: room.state.playing and RATE < room.state.frame < end - RATE // 4)
+        await page.keyboard.press("K")
+        await listener.until(lambda: not room.state.playing)
         here = await frame_of(page)
         await page.keyboard.press("l")
         await listener.until(lambda: room.state.frame == here + round(0.02 * RATE))
@@ -361,13 +367,13 @@ async def test_keys_of_the_shuttle_the_nudge_and_the_markers(browser: Any, long:
 
 async def test_a_blind_test_plays_x_and_tells_nothing_of_it(browser: Any, long: Heard) -> None:
     expected = rendered(long)
-    asked: list[Judge | Mark] = []
+    asked: list[Judge | Mark | SetLoop] = []
     async with listening(browser, long, asked.append) as listener:
         page, room = await listener.open(unguarded=True), listener.room
         assert not await page.is_visible("#blind")
         await listener.tape(page)
         await room.choose("source")
-        await room.hide("repair", "blind test, 1 of 16: which is X?")
+        await room.hide("repair", "blind test, 1 of 16: which is X?", 1)
         await page.wait_for_selector("#blind")
         assert await page.inner_text("#said") == "blind test, 1 of 16: which is X?"
         for hidden in ("#meters", "#difference"):
@@ -382,8 +388,10 @@ async def test_a_blind_test_plays_x_and_tells_nothing_of_it(browser: Any, long: 
         await past(page, on_x + RATE)
         for key in ("n", "g"):  # what would tell, or make one louder
             await page.keyboard.press(key)
-        await page.keyboard.press("1")
-        await listener.until(lambda: asked == [Judge("source")])
+        for _ in range(4):
+            await page.keyboard.down("1")  # held down: it repeats, and counts once
+        await page.keyboard.up("1")
+        await listener.until(lambda: asked == [Judge("source", 1)])
         assert (room.state.stream, room.state.match) == ("x", True)
         await room.hide(None, "blind test: 12 of 16 right, p = 0.038")
         await page.wait_for_function("() => document.querySelector('#notice').textContent.includes('12 of 16 right')")

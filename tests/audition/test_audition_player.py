@@ -258,5 +258,8 @@ def test_it_ends_where_it_is_told_to(player: Player, sides) -> None:
     player.play()
     out = play(player, 3000)
     assert np.array_equal(out[:, FADE:1123], sides.repair[:, RATE - 1000 + FADE : RATE + 123])
-    assert not out[:, 1123:].any()
-    assert (player.transport.playing, player.transport.frame) == (False, RATE + 123)
+    fade = np.arange(1, FADE + 1)[::-1] / FADE - 1 / FADE
+    dying = sides.repair[:, RATE + 123 : RATE + 123 + FADE] * fade
+    assert np.allclose(out[:, 1123 : 1123 + FADE], dying, atol=1e-12)
+    assert not out[:, 1123 + FADE :].any()
+    assert not player.transport.playing

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from core import wire
-from core.audition import messages, process
+from core.audition import messages, process, sinks
 from core.audition.matching import Match
 from core.audition.monitor import Listening, Monitor
 from core.audition.player import Player
@@ -21,6 +21,7 @@ from core.audition.process import Live, Station
 from core.audition.sinks import ClockSink, Feeder, Playing
 from core.errors import UnbakeError
 from tests.audition.audition_session import RATE, Heard
+from tests.audition.test_audition_sinks import Cards
 
 
 class Still(ClockSink):
@@ -141,4 +142,109 @@ async def test_the_source_is_measured_once_for_all_edits(heard: Heard, monkeypat
     await station._measuring
     assert known == [None, whole, None], "another stretch is measured anew"
     assert station._match.source_lufs != whole
+    await station.close()
+
+
+@pytest.fixture
+def said() -> list[messages.Answer]:
+    return []
+
+
+async def told(station: Station, said: list[messages.Answer]) -> messages.Heard:
+    """What a station says that is heard, once it had time to."""
+    telling = asyncio.create_task(station.tell())
+    await asyncio.sleep(0.2)
+    telling.cancel()
+    return next(each for each in reversed(said) if isinstance(each, messages.Heard))
+
+
+async def test_a_card_is_opened_busy_and_opened_again(
+    heard: Heard, said: list[messages.Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sinks, "sound_module", lambda: Cards)
+    monkeypatch.setattr(Cards, "busy", True)
+    station = Station(said.append)
+    await station.obey(messages.Open("card", "Babyface"))
+    assert said == [messages.Opened("card", device="Babyface Pro")]
+    for order in (shown(heard), messages.Play(True)):
+        await station.obey(order)
+    assert [each.what for each in said[1:] if isinstance(each, messages.Refused)] == [
+        "the sound card can't be opened: Device unavailable [PaErrorCode -9985]",
+        "nothing can be heard: the sound card is not open",
+    ]
+    monkeypatch.setattr(Cards, "busy", False)
+    await station.obey(messages.Open("card", "Babyface"))
+    await station.obey(messages.Play(True))
+    found = await told(station, said)
+    assert (found.playing, found.context_rate, found.caveat) == (True, 48_000.0, "resampled to 48000 Hz")
+    await station.close()
+
+
+async def test_another_source_is_played_as_things_stand_now(heard: Heard, said: list[messages.Answer]) -> None:
+    station = Station(said.append)
+    await station.obey(messages.Open("clock"))
+    for order in (
+        shown(heard),
+        messages.Blind("source", "1 of 16", 1),
+        messages.Choose("x"),
+        messages.SetLoop((1000, 50_000)),
+        messages.Choose("repair"),
+        messages.Blind(None),
+        messages.SetLoop(None),
+        messages.MatchLevels(False),
+    ):
+        await station.obey(order)
+    other = msgspec.structs.replace(heard.session.source, sha256="another")
+    await station.obey(
+        msgspec.structs.replace(shown(heard), session=msgspec.structs.replace(heard.session, source=other))
+    )
+    outlet = station._outlet
+    assert isinstance(outlet, Live)
+    assert outlet._player is not None
+    transport = outlet._player.transport
+    assert (transport.stream, transport.loop) == ("repair", None)
+    assert not (await told(station, said)).match
+    await station.close()
+
+
+async def test_the_stream_is_kept_from_one_way_to_the_next(heard: Heard, said: list[messages.Answer]) -> None:
+    station = Station(said.append)
+    telling = asyncio.create_task(station.tell())
+    await station.obey(messages.Open("browser", port=0))
+    await station.obey(shown(heard))
+    await station.obey(messages.Choose("source"))
+    for way in ("clock", "browser", "clock"):
+        await station.obey(messages.Open(way, port=0))
+        await asyncio.sleep(0.15)
+        found = next(each for each in reversed(said) if isinstance(each, messages.Heard))
+        assert found.stream == "source"
+    telling.cancel()
+    await station.close()
+
+
+async def test_a_loop_outside_the_file_kills_nothing(heard: Heard, said: list[messages.Answer]) -> None:
+    station = Station(said.append)
+    await station.obey(messages.SetLoop((10**6, 10**7)))
+    await station.obey(messages.Open("browser", port=0))
+    await station.obey(shown(heard))
+    await station.obey(messages.SetLoop((100, 10**7)))
+    assert isinstance(station._outlet, process.Served)
+    assert station._outlet._room.state.loop == (100, heard.session.source.frames)
+    await station.obey(messages.Choose("x"))
+    assert said[-1] == messages.Refused("X is heard in a blind test only")
+    await station.close()
+
+
+async def test_figures_of_what_was_heard_before_an_edit_are_not_told(heard: Heard, said: list[messages.Answer]) -> None:
+    station = Station(said.append)
+    await station.obey(messages.Open("clock"))
+    await station.obey(shown(heard))
+    assert station._measuring is not None
+    await station._measuring
+    assert (await told(station, said)).repair_lufs is not None
+    edited = msgspec.structs.replace(heard.session, strips={})
+    await station.obey(msgspec.structs.replace(shown(heard), session=edited))
+    assert not station._measured_last
+    await station._measuring
+    assert (await told(station, said)).repair_lufs is not None
     await station.close()

@@ -12,7 +12,7 @@ import pytest
 
 from core.audition.clips import Clips
 from core.audition.matching import Match
-from core.audition.room import Judge, Mark, Page, Room, State
+from core.audition.room import Judge, Mark, Page, Room, SetLoop, State
 from core.errors import UnbakeError
 from core.session.document import Strip
 from tests.audition.audition_session import FRAMES, RATE, Heard
@@ -61,6 +61,10 @@ async def entered(room: Room, count: int = 1) -> list[Told]:
     return pages
 
 
+def choose(stream: str, order: int = 0) -> dict[str, Any]:
+    return {"type": "choose", "stream": stream, "order": order}
+
+
 def louder(heard: Heard, gain_db: float) -> Heard:
     return Heard(msgspec.structs.replace(heard.session, strips={"bass": Strip(gain_db=gain_db)}), heard.stems)
 
@@ -99,7 +103,7 @@ async def test_both_sides_hear_of_what_the_other_does(room: Room, told: list[Sta
     other.messages.clear()
     for said in (
         {"type": "at", "frame": 700, "playing": True, "order": 1, "context_rate": 48000.0},
-        {"type": "choose", "stream": "source"},
+        choose("source", 1),
         {"type": "match", "on": True},
         {"type": "play", "playing": False, "frame": 900},
     ):
@@ -119,7 +123,7 @@ async def test_only_the_first_page_has_the_controls(room: Room, told: list[State
     page, other = await entered(room, 2)
     assert (page.last("hello")["role"], other.last("hello")["role"]) == ("controls", "follows")
     before = room.state
-    for said in ({"type": "choose", "stream": "source"}, {"type": "play", "playing": True}, {"type": "loop"}):
+    for said in (choose("source"), {"type": "play", "playing": True}, {"type": "loop"}):
         await room.hear(other, json.dumps(said))
         assert other.last("refused")["why"] == "another page has the controls"
     await room.hear(other, json.dumps({"type": "at", "frame": 3, "playing": True, "order": 0}))
@@ -136,7 +140,7 @@ async def test_who_leaves_hands_the_controls_over(room: Room, told: list[State])
     assert third.last("hello")["role"] == "follows"
     assert told[-1].pages == 2
     assert told[-1].playing, "the others play on"
-    await room.hear(page, json.dumps({"type": "choose", "stream": "source"}))
+    await room.hear(page, json.dumps(choose("source")))
     assert room.state.stream == "repair", "who has left has no say"
     await room.leave(third)
     await room.leave(second)
@@ -176,12 +180,12 @@ BAD = [
     '{"type":"play","playing":true,"frame":1e300}',
     '{"type":"play","playing":true,"frame":9223372036854775807}',
     '{"type":"play","playing":true,"frame":1' + "0" * 3000 + "}",
-    '{"type":"choose","stream":"master"}',
-    '{"type":"choose","stream":"source","also":1}',
+    '{"type":"choose","stream":"master","order":0}',
+    '{"type":"choose","stream":"source","order":0,"also":1}',
     '{"type":"at","frame":NaN,"playing":true,"order":0}',
     '{"type":"at","frame":1,"playing":true,"order":0,"context_rate":-1}',
     '{"type":"choose","stream":' + DEEP + "}",
-    '{"type":"choose","more":' + DEEP + ',"stream":"source"}',
+    '{"type":"choose","more":' + DEEP + ',"order":0,"stream":"source"}',
     '{"type":"play","playing":true',
     "\ud800",
 ]
@@ -325,30 +329,60 @@ async def test_before_anything_is_shown_a_page_waits(told: list[State]) -> None:
 
 
 async def test_a_blind_test_is_told_to_pages_and_answered_by_the_one_that_has_the_controls(heard: Heard) -> None:
-    asked: list[Judge | Mark] = []
+    asked: list[Judge | Mark | SetLoop] = []
     room = Room("a song", asked=asked.append)
     await room.show(*heard)
     page, other = await entered(room, 2)
-    await room.hear(page, json.dumps({"type": "judge", "answer": "source"}))
-    await room.hear(page, json.dumps({"type": "choose", "stream": "x"}))
+    judged = {"type": "judge", "answer": "source", "trial": 1}
+    await room.hear(page, json.dumps(judged))
+    await room.hear(page, json.dumps(choose("x")))
     assert "a blind test has A, B and X" in page.last("refused")["why"]
     assert page.last("choose")["stream"] == "repair", "it is put right"
     with pytest.raises(ValueError, match="blind test only"):
         await room.choose("x")
-    await room.hide("repair", "trial 1 of 16")
-    assert page.last("blind") == {"type": "blind", "x": "repair", "said": "trial 1 of 16", "stream": "repair"}
-    for said in ({"type": "choose", "stream": "x"}, {"type": "choose", "stream": "difference"}):
-        await room.hear(page, json.dumps(said))
+    await room.hide("repair", "trial 1 of 16", 1)
+    told = {"type": "blind", "x": "repair", "said": "trial 1 of 16", "trial": 1, "stream": "repair", "order": 1}
+    assert page.last("blind") == told
+    for stream in ("x", "difference"):
+        await room.hear(page, json.dumps(choose(stream, 1)))
     assert room.state.stream == "x"
     assert other.last("choose")["stream"] == "x"
     (late,) = await entered(room)
     assert late.last("blind")["x"] == "repair"
-    await room.hear(other, json.dumps({"type": "judge", "answer": "repair"}))
-    await room.hear(page, json.dumps({"type": "judge", "answer": "source"}))
-    assert asked == [Judge("source")], "and only while there is something to judge"
+    await room.hear(other, json.dumps(judged))
+    await room.hear(page, json.dumps({**judged, "trial": 2}))
+    await room.hear(page, json.dumps(judged))
+    assert asked == [Judge("source", 1)], "while there is something to judge, and of that trial"
+    await room.hear(page, json.dumps({"type": "match", "on": False}))
+    assert room.state.match
+    await room.hide("source", "trial 2 of 16", 2)
+    assert room.state.stream == "source", "or the change of X would be heard"
+    await room.hear(page, json.dumps(choose("x", 2)))
     await room.hide(None)
     assert (room.state.stream, room.state.x) == ("repair", None)
-    assert page.last("blind") == {"type": "blind", "x": None, "said": "", "stream": "repair"}
+    assert page.last("blind")["stream"] == "repair"
+    await room.close()
+
+
+async def test_of_choices_that_cross_on_the_line_the_terminals_holds(room: Room) -> None:
+    page, other = await entered(room, 2)
+    await room.choose("source")
+    await room.hear(page, json.dumps(choose("difference", 0)))  # it had not heard of the source yet
+    assert room.state.stream == "source"
+    assert [told["stream"] for told in page.all("choose")] == ["source"]
+    await room.hear(page, json.dumps(choose("difference", 1)))
+    assert room.state.stream == other.last("choose")["stream"] == "difference"
+
+
+async def test_a_loop_that_a_page_sets_is_told(heard: Heard) -> None:
+    asked: list[Judge | Mark | SetLoop] = []
+    room = Room("a song", asked=asked.append)
+    await room.show(*heard)
+    (page,) = await entered(room)
+    for loop in ((100, 5000), (5000, 100)):
+        await room.hear(page, json.dumps({"type": "loop", "first": loop[0], "last": loop[1]}))
+    await room.hear(page, json.dumps({"type": "loop"}))
+    assert asked == [SetLoop(100, 5000), SetLoop()], "and none that was refused"
     await room.close()
 
 
@@ -359,7 +393,7 @@ async def test_markers_are_shown_and_asked_for(heard: Heard, room: Room) -> None
     assert page.last("marks")["marks"] == [5, 7000]
     await room.hear(page, json.dumps({"type": "mark", "frame": 9}))
     assert "pages of the workstation" in page.last("refused")["why"]
-    asked: list[Judge | Mark] = []
+    asked: list[Judge | Mark | SetLoop] = []
     of_app = Room("a song", asked=asked.append)
     await of_app.show(*heard)
     (page,) = await entered(of_app)

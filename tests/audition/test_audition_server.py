@@ -242,7 +242,7 @@ async def test_bad_messages_close_their_own_page_only(server: Server, web: aioht
             pass
         assert line.close_code in (code, 1006), (bad[:20], message)
         await line.close()
-    await good.send_str('{"type":"choose","stream":"source"}')
+    await good.send_str('{"type":"choose","stream":"source","order":0}')
     await until(lambda: server._room.state.stream == "source")
     await until(lambda: server._room.state.pages == 1)
     await good.close()

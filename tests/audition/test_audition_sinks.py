@@ -123,6 +123,7 @@ class Cards:
 
     system = "ALSA"
     alone = True
+    busy = False
     default = SimpleNamespace(device=[-1, 2])
     opened: ClassVar[list[dict[str, Any]]] = []
 
@@ -149,7 +150,12 @@ class Cards:
         cls.opened.append(words)
         if words["device"] == 1:
             raise cls.PortAudioError("Device unavailable [PaErrorCode -9985]")
-        return SimpleNamespace(latency=0.01, start=lambda: None, close=lambda: None)
+
+        def start() -> None:
+            if cls.busy:
+                raise cls.PortAudioError("Device unavailable [PaErrorCode -9985]")
+
+        return SimpleNamespace(latency=0.01, start=start, close=lambda: None)
 
 
 @pytest.fixture
@@ -168,6 +174,12 @@ def test_without_a_sound_card_it_says_so(cards: type[Cards], monkeypatch: pytest
 def test_cards_are_chosen_by_a_part_of_their_name(cards: type[Cards], monkeypatch: pytest.MonkeyPatch) -> None:
     assert [device.number for device in sinks.devices()] == [1, 2]
     assert sinks.choose_device("hdmi").number == 1
+    monkeypatch.setattr(
+        sinks, "devices", lambda: [sinks.Device(3, "sysdefault", 2, 1), sinks.Device(4, "default", 2, 1)]
+    )
+    assert sinks.choose_device("default").number == 4, "a whole name first"
+    monkeypatch.undo()
+    monkeypatch.setattr(sinks, "sound_module", lambda: Cards)
     assert sinks.choose_device(None).name == "Babyface Pro", "the system's own choice"
     monkeypatch.setattr(cards, "default", SimpleNamespace(device=[-1, -1]))
     assert sinks.choose_device(None).name == "HDMI 0"
@@ -227,3 +239,19 @@ def test_resampled_is_what_soxr_makes_of_the_whole(heard: Heard) -> None:
     assert np.abs(found - expected[:, : found.shape[1]]).max() < 1e-9
     player.close()
     whole.close()
+
+
+def test_after_blocks_that_came_late_the_queue_is_longer(heard: Heard) -> None:
+    player = Player(*heard)
+    player.play()
+    with Feeder(player, ahead_ms=40.0) as feeder:
+        before = feeder._blocks
+        while feeder.underruns < 3:
+            feeder.take()
+        assert feeder._blocks == before + 3
+        time.sleep(0.2)
+        assert len(feeder._queue) == before + 3
+        for _ in range(10_000):
+            feeder.take()
+        assert feeder._blocks == feeder._most_blocks
+    player.close()

@@ -114,7 +114,7 @@ def test_a_card_gets_the_render_bit_for_bit(card: Card, session: Path) -> None:
     at = next(start - middle for start in starts if np.array_equal(heard[start : start + 64], expected[middle:][:64]))
     fade = round(0.005 * RATE)
     assert np.array_equal(heard[at + fade : at + len(expected)], expected[fade:])
-    assert not heard[at + len(expected) :].any(), "nothing past --to"
+    assert not heard[at + len(expected) + fade :].any(), "nothing past --to but its dying away"
 
 
 def test_a_card_that_is_unplugged_is_said(card: Card, session: Path) -> None:

@@ -37,7 +37,7 @@ def test_p_is_the_one_sided_binomial(trials: int) -> None:
 def test_a_test_that_was_left_proves_nothing() -> None:
     left = BlindTest((trial("source", "source"), trial("repair", "repair")))
     assert (left.right, left.finished, left.p_value) == (2, False, None)
-    assert left.words() == "2 of 2 right, left before the 4th"
+    assert left.words() == "2 of 2 right, 4 were planned"
     whole = BlindTest((*left.trials, trial("source", "repair"), trial("repair", "repair")))
     assert (whole.right, whole.finished, whole.p_value) == (3, True, 5 / 16)
     assert whole.words() == "3 of 4 right, p = 0.312"
@@ -107,4 +107,4 @@ def test_the_log_tells_of_them(unbake, path: Path) -> None:
             "trials": [{"at": "2026-01-01T00:01:00+00:00", "x": "source", "answer": "source", "first": 0, "last": 10}],
         }
     ]
-    assert "blind test of 2026-01-01 00:00: 1 of 1 right, left before the 4th" in unbake("session", "log", path).out
+    assert "blind test of 2026-01-01 00:00: 1 of 1 right, 4 were planned" in unbake("session", "log", path).out

@@ -79,13 +79,24 @@ class Listening(Editing):
         if self.workstation.player is not None:
             self.workstation.player.order(player.Play(False))
 
+    def take_over(self) -> None:
+        """Has a player that is there already go over to what was opened, with its loop and its markers."""
+        remote = self.workstation.player
+        if remote is not None and self.bench.session is not None:
+            remote.order(player.SetLoop(None))
+            self._show(remote)
+            remote.order(player.SetLoop(_of(self.bench.timeline.loop)))
+            remote.order(_marks(self.bench.timeline))
+            remote.order(player.Seek(self.bench.timeline.playhead))
+
     def look(self, timeline: Timeline) -> None:
         """As on the rest of the desk; the player goes where the engineer goes."""
         before = self.bench.timeline
         super().look(timeline)
         remote = self.workstation.player
-        if remote is None or before == timeline:
+        if remote is None or before == timeline or self.bench.session is None:
             return
+        self._show(remote)  # places are of what is shown
         if _of(before.loop) != _of(timeline.loop):
             remote.order(player.SetLoop(_of(timeline.loop)))
         if before.markers != timeline.markers:
@@ -105,11 +116,16 @@ class Listening(Editing):
                 self._follow(answer)
             case player.Outlets():
                 self.bench.cards = answer
-            case player.Judged(answer=side):
-                if isinstance(self.app.screen, BlindPanel):
-                    self.app.screen.judged(side)
-            case player.Marked(frame=frame):
+            case player.Judged(answer=side, trial=trial):
+                for screen in self.app.screen_stack:
+                    if isinstance(screen, BlindPanel):
+                        screen.judged(side, trial)
+            case player.Looped(loop=loop) if self.bench.editor is not None:
+                self.look(self.bench.timeline.looped(loop))
+            case player.Marked(frame=frame) if self.bench.editor is not None:
                 self.look(self.bench.timeline.marked(frame))
+            case player.Looped() | player.Marked():
+                pass  # of what was open before
             case player.Refused():
                 self.complain(UnbakeError(answer.what, where=answer.where, remedy=answer.remedy))
             case player.Gone(text=text):
@@ -119,7 +135,7 @@ class Listening(Editing):
     def _follow(self, heard: player.Heard) -> None:
         self.bench.heard = heard
         timeline = self.bench.timeline
-        if heard.playing and heard.frame != timeline.playhead:
+        if heard.playing and self._shown is not None and heard.frame != timeline.playhead:
             moved = timeline.at(heard.frame)
             self.bench.timeline = moved
             if (moved.first, moved.last) == (timeline.first, timeline.last):

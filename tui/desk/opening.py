@@ -162,6 +162,7 @@ class Opening(Proving):
         editor = message.editor
         self.say(words.summary(editor.session))
         self.paint()
+        self.take_over()
         note = functools.partial(recent.note, editor.path if editor.path.exists() else located.source)
         self.run_worker(note, thread=True, group="recent")
         self.run_worker(functools.partial(self.look_for_stems, bench, editor.session), thread=True, group="stems")

@@ -120,6 +120,12 @@ class Timeline:
             return self._looped(self.first, self.last)
         return replace(self, loop=Loop(self.loop.first, self.loop.last, not self.loop.on))
 
+    def looped(self, loop: tuple[int, int] | None) -> Timeline:
+        """With another loop, cut to the file; None turns the one there is off."""
+        if loop is None:
+            return self if self.loop is None else replace(self, loop=Loop(self.loop.first, self.loop.last, False))
+        return self._looped(max(0, loop[0]), min(self.frames, loop[1]))
+
     def marked(self, frame: int | None = None) -> Timeline:
         """With a marker at a frame (the playhead), or without the one that is there."""
         place = self.playhead if frame is None else min(frame, self.frames)

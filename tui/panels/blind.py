@@ -66,6 +66,7 @@ class BlindPanel(OverDesk[None]):
         self._keep = keep
         self._abx = Abx(history.now(fine=True), toss())
         self._matched_before = bench.heard.match
+        self._heard_x = False
 
     def compose(self) -> ComposeResult:
         """Title, what goes on, keys."""
@@ -97,10 +98,10 @@ class BlindPanel(OverDesk[None]):
         self._choose("x")
 
     def action_blind_is_source(self) -> None:  # noqa: D102
-        self.judged("source")
+        self.judged("source", self._abx.number)
 
     def action_blind_is_repair(self) -> None:  # noqa: D102
-        self.judged("repair")
+        self.judged("repair", self._abx.number)
 
     def action_blind_toggle(self) -> None:
         """Plays from the start of the loop, or stops."""
@@ -128,10 +129,13 @@ class BlindPanel(OverDesk[None]):
 
     # ---- the test -----------------------------------------------------------------------------------------------
 
-    def judged(self, answer: Side) -> None:
-        """An answer, from here or from the listening page."""
+    def judged(self, answer: Side, trial: int) -> None:
+        """An answer, from here or from the listening page. One to another trial, or to an X not heard yet, is none."""
         editor = self._bench.editor
-        if editor is None or self._abx.over:
+        if editor is None or self._abx.over or trial != self._abx.number:
+            return
+        if not self._heard_x:
+            self.notify(f"listen to X first: {actions.key('blind.x')}", timeout=3, markup=False)
             return
         region = self._bench.timeline.region
         self._abx = self._abx.answered(answer, at=history.now(), edit=editor.present.number, region=region)
@@ -139,11 +143,13 @@ class BlindPanel(OverDesk[None]):
         self._ask()
 
     def _ask(self) -> None:
-        """The next trial: back to A first, or who is on X would hear whether it changed."""
+        """The next trial. It begins on A, or who is on X would hear whether it changed."""
+        self._heard_x = False
         self._choose("source")
-        result = self._abx.result
+        result, number = self._abx.result, self._abx.number
         if result is None:
-            self._order(player.Blind(self._abx.x, f"blind test, {self._abx.number} of {self._abx.of}: which is X?"))
+            said = f"blind test, {number} of {self._abx.of}: which is X?"
+            self._order(player.Blind(self._abx.x, said, number))
         else:
             self._order(player.Blind(None, f"blind test: {result.words()}"))
         self.show_progress()
@@ -152,6 +158,7 @@ class BlindPanel(OverDesk[None]):
         if choice == "x" and self._abx.over:
             return
         self._order(player.Choose(choice))
+        self._heard_x = self._heard_x or choice == "x"
 
     def _lengthen(self, steps: int) -> None:
         if not self._abx.trials:
@@ -163,6 +170,7 @@ class BlindPanel(OverDesk[None]):
 
     def show_progress(self) -> None:
         """Draws what is heard now, and how far the test is."""
+        self._heard_x = self._heard_x or self._bench.heard.stream == "x"  # chosen in the page
         rows = self.query_one("#blind", Rows)
         shown = self.rows()
         rows.styles.height = len(shown)
@@ -214,8 +222,9 @@ class BlindPanel(OverDesk[None]):
         return f"{first} and {last}" + ("" if timeline.loop is not None and timeline.loop.on else ", the whole file")
 
     def _match(self) -> tuple[str, str]:
-        source, repair = self._bench.heard.source_lufs, self._bench.heard.repair_lufs
-        if source is None or repair is None:
+        heard = self._bench.heard
+        source, repair = heard.source_lufs, heard.repair_lufs
+        if source is None or repair is None or not heard.match:
             return "not matched yet, or too short to be: one may be louder", "warn"
         return f"matched: A is {source:.1f} LUFS, B {repair:.1f}, the louder one is lowered", ""
 

@@ -24,7 +24,7 @@ const $ = (id) => document.getElementById(id);
 const state = {
   role: "follows", order: 0, stream: "repair", match: true, gainsDb: [0, 0], lufs: [null, null], peaks: [],
   clip: null, loops: false, lastLoop: null, playing: false, speed: 1, frame: 0, // where it is while nothing sounds
-  x: null, said: "", marks: [], // of a blind test, what X is
+  x: null, said: "", trial: 0, choiceOrder: 0, marks: [], // of a blind test, what X is
 };
 
 // ---- segments
@@ -76,10 +76,13 @@ function bufferOf(clip, samples) {
 const numberAt = (clip, frame) => Math.floor((frame - clip.first) / clip.segment_frames);
 const within = (frame, clip) => (frame < clip.first || frame >= clip.last ? clip.first : Math.floor(frame));
 
+const held = (frame, clip) => Math.max(clip.first, Math.min(clip.last, Math.floor(frame)));
+
 // The segments without which nothing can start at a frame.
 function neededAt(clip, loops, frame) {
+  if (state.speed < 0) return [segmentOf(clip, numberAt(clip, Math.max(clip.first, held(frame, clip) - 1)))];
   const first = within(frame, clip);
-  if (state.speed !== 1) return [segmentOf(clip, numberAt(clip, first))];
+  if (state.speed > 1) return [segmentOf(clip, numberAt(clip, first))];
   const soon = first + Math.ceil(READY_S * clip.sample_rate);
   const next = soon < clip.last ? soon : loops ? clip.first : clip.last - 1;
   return [...new Set([numberAt(clip, first), numberAt(clip, next)])].map((number) => segmentOf(clip, number));
@@ -383,7 +386,8 @@ async function start(frame, fade) {
   }
   const tick = Math.ceil((context.currentTime + LEAD_S) * clip.sample_rate);
   const time = tick / clip.sample_rate;
-  const from = within(frame ?? (deck ? deck.frameAt(time) : state.frame), clip);
+  const place = frame ?? (deck ? deck.frameAt(time) : state.frame);
+  const from = state.speed < 0 ? held(place, clip) : within(place, clip);
   if (deck) deck.stop(fade, time);
   deck = state.speed === 1 ? new Deck(clip, loops, from, tick, fade) : new Shuttle(clip, from, tick, fade, state.speed);
   pump();
@@ -434,7 +438,7 @@ function choose(stream, tell) {
   if (tell && stream === "difference" && state.x) { notice("a blind test has A, B and X only"); return; }
   state.stream = stream;
   if (deck) deck.weigh(FLIP_S);
-  if (tell) say({ type: "choose", stream });
+  if (tell) say({ type: "choose", stream, order: state.choiceOrder });
   show();
 }
 
@@ -452,7 +456,10 @@ function loop(first, last) {
   if (first === null || first < last) say({ type: "loop", first, last });
 }
 
-function say(message) { if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message)); }
+function say(message) {
+  if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+  else if (message.type !== "at" && message.type !== "play" && message.type !== "choose") notice("the line is gone: not done");
+}
 
 function report() {
   if (state.role !== "controls") return;
@@ -462,7 +469,8 @@ function report() {
 
 const hears = {
   hello(message) {
-    Object.assign(state, { role: message.role, order: message.order, title: message.title });
+    Object.assign(state, { role: message.role, order: message.order, choiceOrder: message.choice_order, title: message.title });
+    Object.assign(state, { x: message.state.x, trial: message.state.trial });
     choose(message.state.stream, false);
     if (message.state.playing && !state.playing) play(true, message.state.frame, false, message.state.speed);
     else if (!message.state.playing && state.role === "follows") play(false, message.state.frame, false);
@@ -488,12 +496,15 @@ const hears = {
     play(message.playing, message.frame, false, message.speed);
   },
   blind(message) {
-    Object.assign(state, { x: message.x, said: message.said });
+    Object.assign(state, { x: message.x, said: message.said, trial: message.trial, choiceOrder: message.order });
     choose(message.stream, false);
     if (message.x === null && message.said) notice(message.said); // how it went
   },
   marks(message) { state.marks = message.marks; },
-  choose(message) { choose(message.stream, false); },
+  choose(message) {
+    state.choiceOrder = message.order;
+    choose(message.stream, false);
+  },
   refused(message) { notice(message.why); },
 };
 
@@ -637,7 +648,9 @@ const does = {
   "\\": () => (state.loops ? loop(null, null) : state.lastLoop && loop(...state.lastLoop)),
 };
 
-function judge(answer) { if (state.x) say({ type: "judge", answer }); }
+const REPEATS = ["ArrowLeft", "ArrowRight", "<", ">", "h", "l"]; // of what is held down; the rest is done once
+
+function judge(answer) { if (state.x) say({ type: "judge", answer, trial: state.trial }); }
 
 function hand(key) {
   if (state.role === "controls") does[key]();
@@ -649,7 +662,7 @@ document.onkeydown = (event) => {
   wake();
   if (!Object.hasOwn(does, event.key)) return;
   event.preventDefault();
-  if (!event.repeat || event.key !== " ") hand(event.key);
+  if (!event.repeat || REPEATS.includes(event.key)) hand(event.key);
 };
 document.onkeyup = (event) => { if (event.key === " ") event.preventDefault(); }; // or it would press the button in focus
 document.onclick = wake;
