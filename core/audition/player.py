@@ -25,6 +25,8 @@ EDIT_MS: Final = 20.0
 SPEEDS: Final = (-8, -4, -2, -1, 1, 2, 4, 8)
 SHUTTLE_PRE_ROLL: Final = 4096
 """Frames heard before every piece that is played backwards: enough for the ear that looks for a place."""
+EDIT_PRE_ROLL_SECONDS: Final = 2.0
+"""Heard at most before an edit, which must be soon: processors that remember longer catch up while they play."""
 REVERSE_SECONDS: Final = 0.1
 """Of sound that is fetched at a time when it is played backwards."""
 
@@ -161,7 +163,7 @@ class Player:
             return
         monitor = Monitor(*given)
         try:
-            monitor.seek(self.transport.frame)
+            monitor.seek(self.transport.frame, self._edit_pre_roll(monitor))
         except BaseException:
             monitor.close()
             raise
@@ -170,6 +172,9 @@ class Player:
             waiting, self._next = self._next, monitor
         if waiting is not None:
             waiting.close()
+
+    def _edit_pre_roll(self, monitor: Monitor) -> int:
+        return min(monitor.pre_roll, round(EDIT_PRE_ROLL_SECONDS * self.info.sample_rate))
 
     def close(self) -> None:
         """Closes its files; nobody may read any more."""
@@ -243,7 +248,7 @@ class Player:
         before, after, self._next = self._monitor, self._next, None
         here = self._frame
         if not 0 <= here - after.frame <= self.info.sample_rate:
-            after.seek(here)
+            after.seek(here, self._edit_pre_roll(after))
         while after.frame < here:
             after.read(here - after.frame)
         self._loop_start = None
