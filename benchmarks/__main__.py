@@ -11,6 +11,7 @@ PROGRAMS = (
     "null",
     "overview",
     "render",
+    "strips",
     "seams",
     "separation",
     "repair",

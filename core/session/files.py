@@ -16,7 +16,7 @@ from core import places
 from core.errors import UnbakeError
 from core.session import toml
 from core.session.document import RESIDUAL, SCHEMA, MasterProcessor, Separation, Session, Source, Strip
-from core.session.processors import EQUALISERS, HIGHEST_SHARE, Processor, Width
+from core.session.processors import AT_A_FREQUENCY, HIGHEST_SHARE, OF_PAIRS, Processor
 from core.session.toml import Origin, Steps
 
 SUFFIX = ".unbake.toml"
@@ -118,11 +118,12 @@ def check_strips(session: Session, origin: Origin) -> None:
 def _check_processors(session: Session, chain: Sequence[Processor], steps: Steps, origin: Origin) -> None:
     highest_hz = HIGHEST_SHARE * session.source.sample_rate
     for place, processor in enumerate(chain):
-        if isinstance(processor, EQUALISERS) and processor.active and processor.freq_hz > highest_hz:
+        if isinstance(processor, AT_A_FREQUENCY) and processor.active and processor.freq_hz > highest_hz:
             what = f"is {processor.freq_hz:g}, above {highest_hz:g}, the highest for {session.source.sample_rate} Hz"
             origin.fail(what, (*steps, place, "freq_hz"))
-        if isinstance(processor, Width) and processor.active and session.source.channels == 1:
-            origin.fail("width needs a left-right pair, and the source is mono", (*steps, place))
+        if isinstance(processor, OF_PAIRS) and processor.active and session.source.channels == 1:
+            kind = str(processor.__struct_config__.tag)
+            origin.fail(f"{kind} needs a left-right pair, and the source is mono", (*steps, place))
 
 
 def set_values(session: Session, assignments: list[str], *, check: bool = True) -> Session:

@@ -309,6 +309,8 @@ def _figure(parameter: Parameter, value: float, decimals: int) -> str:
         figure = f"+{figure}"
     if unit == "Q":
         return f"Q {figure}"
+    if unit == ":1":
+        return f"{figure}:1"
     return figure if unit in ("", "%") else f"{figure} {unit}"
 
 

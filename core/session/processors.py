@@ -63,6 +63,39 @@ CutSlope = Annotated[
 ]
 
 
+def _ms(low: float, high: float, title: str, about: str) -> Meta:
+    """A time on a logarithmic scale."""
+    steps = {"unit": "ms", "scale": "log", "fine": 1 / 12, "coarse": 1 / 2}
+    return Meta(ge=low, le=high, title=title, description=about, extra=steps)
+
+
+LowEdge = Annotated[
+    Frequency,
+    Meta(
+        title="from", description="lower edge of what is treated", extra={"bare": False, "named": {10.0: "the lowest"}}
+    ),
+]
+HighEdge = Annotated[
+    Frequency,
+    Meta(
+        title="to",
+        description="upper edge of what is treated",
+        extra={"bare": False, "named": {192_000.0: "the highest"}},
+    ),
+]
+Knee = Annotated[
+    float,
+    Meta(
+        ge=0.0,
+        le=24.0,
+        title="knee",
+        description="how gradually it sets in around the threshold",
+        extra={"unit": "dB", "fine": 0.5, "coarse": 3.0},
+    ),
+]
+Mix = Annotated[float, Meta(ge=0.0, le=1.0, title="mix", description="share of what is treated", extra=SHARE_STEPS)]
+
+
 @cache
 def field_limits(kind: type) -> dict[str, tuple[float | None, float | None]]:
     """The lowest and highest value of every number in a struct, by field name; None where it is open."""
@@ -199,6 +232,183 @@ class Gain(Processor, frozen=True, tag="gain", kw_only=True):
         return self.gain_db == 0.0
 
 
+class Transient(Processor, frozen=True, tag="transient", kw_only=True):
+    """Makes attacks and tails louder or quieter, whatever their level.
+
+    Within `low_hz` to `high_hz` only; three of them are a shaper of three bands. `guard` keeps peaks under full scale.
+    """
+
+    attack_db: Annotated[
+        float,
+        Meta(ge=-15.0, le=15.0, title="attack", description="gain of beginnings", extra={**DB_STEPS, "bare": False}),
+    ] = 0.0
+    sustain_db: Annotated[
+        float, Meta(ge=-24.0, le=24.0, title="sustain", description="gain of tails", extra={**DB_STEPS, "bare": False})
+    ] = 0.0
+    attack_ms: Annotated[float, _ms(2.0, 100.0, "length", "how long a beginning lasts")] = 15.0
+    low_hz: LowEdge = 10.0
+    high_hz: HighEdge = 192_000.0
+    mix: Mix = 1.0
+    guard: Annotated[
+        bool, Meta(title="guard", description="no peak is made louder than full scale", extra={"unit": ""})
+    ] = True
+
+    @property
+    def neutral(self) -> bool:  # noqa: D102
+        return self.attack_db == self.sustain_db == 0.0 or self.mix == 0.0
+
+
+class Compressor(Processor, frozen=True, tag="compressor", kw_only=True):
+    """Makes what is louder than a threshold quieter. Peaks of all channels, feed-forward, with a soft knee."""
+
+    threshold_db: Annotated[
+        float,
+        Meta(
+            ge=-80.0,
+            le=0.0,
+            title="threshold",
+            description="peaks over it are compressed",
+            extra={**DB_STEPS, "unit": "dBFS"},
+        ),
+    ] = -20.0
+    ratio: Annotated[
+        float,
+        Meta(
+            ge=1.0,
+            le=100.0,
+            title="ratio",
+            description="dB over the threshold for one dB more out of it",
+            extra={"unit": ":1", "scale": "log", "fine": 1 / 12, "coarse": 1 / 2, "decimals": 1, "bare": True},
+        ),
+    ] = 1.0
+    knee_db: Knee = 6.0
+    attack_ms: Annotated[float, _ms(0.02, 500.0, "attack", "63% of a reduction")] = 10.0
+    release_ms: Annotated[float, _ms(5.0, 5000.0, "release", "63% of the way back")] = 120.0
+    makeup_db: Annotated[GainDb, Meta(title="make-up", description="level afterwards", extra={"bare": False})] = 0.0
+    mix: Mix = 1.0
+
+    @property
+    def neutral(self) -> bool:  # noqa: D102
+        return (self.ratio == 1.0 and self.makeup_db == 0.0) or self.mix == 0.0
+
+
+class Expander(Processor, frozen=True, tag="expander", kw_only=True):
+    """Makes what is quieter than a threshold quieter still; a gate at a high ratio."""
+
+    threshold_db: Annotated[
+        float,
+        Meta(
+            ge=-100.0,
+            le=0.0,
+            title="threshold",
+            description="peaks under it are expanded",
+            extra={**DB_STEPS, "unit": "dBFS"},
+        ),
+    ] = -50.0
+    ratio: Annotated[
+        float,
+        Meta(
+            ge=1.0,
+            le=100.0,
+            title="ratio",
+            description="dB out of it for one dB under the threshold",
+            extra={"unit": ":1", "scale": "log", "fine": 1 / 12, "coarse": 1 / 2, "decimals": 1, "bare": True},
+        ),
+    ] = 1.0
+    range_db: Annotated[
+        float,
+        Meta(
+            ge=0.0,
+            le=100.0,
+            title="range",
+            description="the most that is taken away",
+            extra={**DB_STEPS, "fine": 0.5, "bare": False},
+        ),
+    ] = 40.0
+    knee_db: Knee = 6.0
+    attack_ms: Annotated[float, _ms(0.02, 500.0, "attack", "63% of opening")] = 1.0
+    hold_ms: Annotated[
+        float,
+        Meta(
+            ge=0.0,
+            le=2000.0,
+            title="hold",
+            description="how long it stays open",
+            extra={"unit": "ms", "fine": 5.0, "coarse": 50.0},
+        ),
+    ] = 20.0
+    release_ms: Annotated[float, _ms(5.0, 5000.0, "release", "in which the level it hears falls by 20 dB")] = 100.0
+
+    @property
+    def neutral(self) -> bool:  # noqa: D102
+        return self.ratio == 1.0 or self.range_db == 0.0
+
+
+class DeEsser(Processor, frozen=True, tag="de_esser", kw_only=True):
+    """Takes sibilants down by as much as they stand out of the voice, whatever its level."""
+
+    freq_hz: Annotated[Frequency, Meta(title="from", description="where sibilants begin", extra={"start": 5000.0})]
+    high_hz: HighEdge = 192_000.0
+    threshold_db: Annotated[
+        float,
+        Meta(
+            ge=-40.0,
+            le=0.0,
+            title="threshold",
+            description="of the band against the whole: lower treats more",
+            extra={**DB_STEPS, "bare": False},
+        ),
+    ] = -6.0
+    range_db: Annotated[
+        float,
+        Meta(
+            ge=0.0,
+            le=24.0,
+            title="range",
+            description="the most that is taken away",
+            extra={**DB_STEPS, "bare": False},
+        ),
+    ] = 0.0
+    attack_ms: Annotated[float, _ms(0.02, 100.0, "attack", "63% of a reduction")] = 1.0
+    release_ms: Annotated[float, _ms(5.0, 1000.0, "release", "63% of the way back")] = 60.0
+
+    @property
+    def neutral(self) -> bool:  # noqa: D102
+        return self.range_db == 0.0
+
+
+class MonoMaker(Processor, frozen=True, tag="mono_maker", kw_only=True):
+    """Makes every left-right pair mono below a frequency, without turning the phase of anything."""
+
+    freq_hz: Annotated[Frequency, Meta(description="the side is 6 dB down here", extra={"start": 120.0})]
+
+
+class AllPass(Processor, frozen=True, tag="all_pass", kw_only=True):
+    """Turns the phase by 180 degrees at one frequency, and by 360 far above it; levels stay (RBJ cookbook APF)."""
+
+    freq_hz: Annotated[Frequency, Meta(description="where the phase is turned by 180 degrees", extra={"start": 100.0})]
+    q: Quality = 0.7
+
+
+class Delay(Processor, frozen=True, tag="delay", kw_only=True):
+    """Moves the stem in time, by parts of a sample too; below zero it comes earlier."""
+
+    delay_ms: Annotated[
+        float,
+        Meta(
+            ge=-50.0,
+            le=50.0,
+            title="delay",
+            description="later; earlier below zero",
+            extra={"unit": "ms", "fine": 0.01, "coarse": 0.5, "bare": True},
+        ),
+    ] = 0.0
+
+    @property
+    def neutral(self) -> bool:  # noqa: D102
+        return self.delay_ms == 0.0
+
+
 class Limiter(Processor, frozen=True, tag="limiter", kw_only=True):
     """Look-ahead limiter on oversampled peaks; sound below the ceiling passes bit for bit. Master only."""
 
@@ -237,11 +447,21 @@ class Dither(Processor, frozen=True, tag="dither", kw_only=True):
     ] = "flat"
 
 
-StripProcessor = Bell | LowShelf | HighShelf | LowCut | HighCut | Notch | Tilt | Width | Gain
-MasterProcessor = Bell | LowShelf | HighShelf | LowCut | HighCut | Notch | Tilt | Width | Gain | Limiter | Dither
+StripProcessor = (
+    Bell | LowShelf | HighShelf | LowCut | HighCut | Notch | Tilt | AllPass
+    | Transient | Compressor | Expander | DeEsser | Width | MonoMaker | Delay | Gain
+)  # fmt: skip
+MasterProcessor = (
+    Bell | LowShelf | HighShelf | LowCut | HighCut | Notch | Tilt | AllPass
+    | Transient | Compressor | Expander | DeEsser | Width | MonoMaker | Delay | Gain | Limiter | Dither
+)  # fmt: skip
 HIGHEST_SHARE = 0.49
 """Highest frequency of an equaliser as a share of the sample rate."""
-EQUALISERS = (Bell, LowShelf, HighShelf, LowCut, HighCut, Notch, Tilt)
+EQUALISERS = (Bell, LowShelf, HighShelf, LowCut, HighCut, Notch, Tilt, AllPass)
+AT_A_FREQUENCY = (*EQUALISERS, MonoMaker, DeEsser)
+"""Those whose `freq_hz` must be one that the file can hold."""
+OF_PAIRS = (Width, MonoMaker)
+"""Those that need a left and a right."""
 
 
 def kinds() -> dict[str, type[Processor]]:

@@ -11,9 +11,14 @@ from core.session.processors import Processor
 
 
 def of_processor(processor: Processor) -> str:
-    """`bell 250 Hz -5 dB Q 0.8`."""
-    names = [name for name in processor.__struct_fields__ if name != "bypass"]
-    words = [title_of(type(processor)), *(of_value(processor, name) for name in names)]
+    """`bell 250 Hz -5 dB Q 0.8`; of what goes by a title of its own, only what is not as usual."""
+    kind = type(processor)
+    said = [
+        parameter.name
+        for parameter in parameters_of(kind)
+        if parameter.name != "bypass" and (parameter.bare or getattr(processor, parameter.name) != parameter.default)
+    ]
+    words = [title_of(kind), *(of_value(processor, name) for name in said)]
     return " ".join(words) + (" (bypassed)" if processor.bypass else "")
 
 

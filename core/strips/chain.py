@@ -8,10 +8,23 @@ import numpy as np
 
 from core.errors import UnbakeError
 from core.session.document import Strip
-from core.session.processors import EQUALISERS, Gain, Processor, Width
-from core.strips.eq import Equaliser, Sections, sections
-from core.strips.image import Level, PairWidth, db_to_gain, fader
+from core.session.processors import (
+    EQUALISERS,
+    Compressor,
+    DeEsser,
+    Delay,
+    Expander,
+    Gain,
+    MonoMaker,
+    Processor,
+    Transient,
+    Width,
+)
+from core.strips.dynamics import CompressorStage, DeEsserStage, ExpanderStage
+from core.strips.eq import Equaliser, Sections, check_frequency, sections
+from core.strips.image import Level, PairMono, PairWidth, TimeShift, db_to_gain, fader
 from core.strips.stage import Series, Stage
+from core.strips.transients import TransientStage
 
 
 def build_strip(name: str, strip: Strip, sample_rate: int, speakers: Sequence[str]) -> Series:
@@ -51,18 +64,33 @@ def build_chain(
                 waiting.append(sections(processor, sample_rate))
                 continue
             flush()
-            stages.append(_build(processor, speakers))
+            stages.append(_build(processor, sample_rate, speakers))
         except UnbakeError as error:
             raise UnbakeError(error.what, where=f"{path}[{place}]", remedy=error.remedy) from error
     flush()
     return stages
 
 
-def _build(processor: Processor, speakers: Sequence[str]) -> Stage:
+def _build(processor: Processor, sample_rate: int, speakers: Sequence[str]) -> Stage:
+    channels = len(speakers)
     match processor:
         case Gain(gain_db=gain_db):
-            return Level(np.full(len(speakers), db_to_gain(gain_db)))
+            return Level(np.full(channels, db_to_gain(gain_db)))
         case Width(amount=amount):
             return PairWidth(amount, speakers)
+        case MonoMaker(freq_hz=freq_hz):
+            check_frequency(freq_hz, sample_rate)
+            return PairMono(freq_hz, sample_rate, speakers)
+        case Delay(delay_ms=delay_ms):
+            return TimeShift(delay_ms, sample_rate, channels)
+        case Transient():
+            return TransientStage(processor, sample_rate, channels)
+        case Compressor():
+            return CompressorStage(processor, sample_rate)
+        case Expander():
+            return ExpanderStage(processor, sample_rate)
+        case DeEsser(freq_hz=freq_hz):
+            check_frequency(freq_hz, sample_rate)
+            return DeEsserStage(processor, sample_rate, channels)
         case _:
             raise TypeError(f"{type(processor).__name__} is not a strip processor")

@@ -13,7 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import UnbakeError
-from core.session.processors import HIGHEST_SHARE, Bell, HighCut, HighShelf, LowCut, LowShelf, Notch, Processor, Tilt
+from core.session.processors import (
+    HIGHEST_SHARE,
+    AllPass,
+    Bell,
+    HighCut,
+    HighShelf,
+    LowCut,
+    LowShelf,
+    Notch,
+    Processor,
+    Tilt,
+)
 from core.strips.stage import Block
 
 Sections = NDArray[np.float64]
@@ -35,7 +46,7 @@ def sections(processor: Processor, sample_rate: int) -> Sections:
     """
     match processor:
         case Tilt(freq_hz=freq_hz, gain_db=gain_db):
-            _check(freq_hz, sample_rate)
+            check_frequency(freq_hz, sample_rate)
             return np.array(
                 [
                     _shelf(freq_hz, -gain_db / 2, 0.5, sample_rate, high=False),
@@ -43,16 +54,19 @@ def sections(processor: Processor, sample_rate: int) -> Sections:
                 ]
             )
         case Bell(freq_hz=freq_hz, gain_db=gain_db, q=q):
-            _check(freq_hz, sample_rate)
+            check_frequency(freq_hz, sample_rate)
             return np.array([_bell(freq_hz, gain_db, q, sample_rate)])
         case LowShelf(freq_hz=freq_hz, gain_db=gain_db, slope=slope):  # HighShelf is one too
-            _check(freq_hz, sample_rate)
+            check_frequency(freq_hz, sample_rate)
             return np.array([_shelf(freq_hz, gain_db, slope, sample_rate, high=isinstance(processor, HighShelf))])
         case LowCut(freq_hz=freq_hz, slope_db_oct=slope_db_oct):  # HighCut is one too
-            _check(freq_hz, sample_rate)
+            check_frequency(freq_hz, sample_rate)
             return _cut(freq_hz, slope_db_oct // 6, sample_rate, high_cut=isinstance(processor, HighCut))
+        case AllPass(freq_hz=freq_hz, q=q):
+            check_frequency(freq_hz, sample_rate)
+            return np.array([_all_pass(freq_hz, q, sample_rate)])
         case Notch(freq_hz=freq_hz, q=q):
-            _check(freq_hz, sample_rate)
+            check_frequency(freq_hz, sample_rate)
             return np.array([_notch(freq_hz, q, sample_rate)])
         case _:
             raise TypeError(f"{type(processor).__name__} is not an equaliser")
@@ -109,7 +123,8 @@ class Equaliser:
         self._state[:] = 0.0
 
 
-def _check(freq_hz: float, sample_rate: int) -> None:
+def check_frequency(freq_hz: float, sample_rate: int) -> None:
+    """Raises UnbakeError for a frequency in Hz that a file of this rate can't have."""
     if freq_hz > HIGHEST_SHARE * sample_rate:
         highest = HIGHEST_SHARE * sample_rate
         raise UnbakeError(f"freq_hz is {freq_hz:g}, above {highest:g} Hz, the highest a {sample_rate} Hz file can take")
@@ -128,6 +143,12 @@ def _notch(freq_hz: float, q: float, sample_rate: int) -> list[float]:
     w0 = 2 * math.pi * freq_hz / sample_rate
     alpha = math.sin(w0) / (2 * q)
     return _normalised((1, -2 * math.cos(w0), 1), (1 + alpha, -2 * math.cos(w0), 1 - alpha))
+
+
+def _all_pass(freq_hz: float, q: float, sample_rate: int) -> list[float]:
+    w0 = 2 * math.pi * freq_hz / sample_rate
+    alpha = math.sin(w0) / (2 * q)
+    return _normalised((1 - alpha, -2 * math.cos(w0), 1 + alpha), (1 + alpha, -2 * math.cos(w0), 1 - alpha))
 
 
 def _shelf(freq_hz: float, gain_db: float, slope: float, sample_rate: int, *, high: bool) -> list[float]:

@@ -273,7 +273,7 @@ async def test_listening(album, session_with, make_player, players: list[FakePla
         fake.tell(player.Outlets((("Babyface Pro: USB Audio (hw:1,0)", 12, 48_000), ("default", 32, 44_100))))
         await driver.until(lambda: "Babyface" in driver.text(), "the cards")
         await pictures.take("where")
-        await pictures.press("escape", "X", *"1221")
+        await pictures.press("escape", "X", *"x1x2x2x1")
         await pictures.take("blind")
 
 
