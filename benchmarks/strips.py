@@ -28,6 +28,7 @@ from core.session.processors import (
     LowShelf,
     MonoMaker,
     Notch,
+    Saturation,
     StripProcessor,
     Transient,
 )
@@ -53,6 +54,7 @@ CHAINS: dict[str, tuple[StripProcessor, ...]] = {
     "compressor": (COMPRESSOR,),
     "expander": (Expander(threshold_db=-30.0, ratio=3.0),),
     "de-esser": (DeEsser(freq_hz=5500.0, range_db=6.0),),
+    "saturation": (Saturation(drive_db=12.0),),
     "mono below 120 Hz": (MonoMaker(freq_hz=120.0),),
     "delay": (Delay(delay_ms=1.3),),
     "strip: six bands, shaper, compressor (wanted 40)": (*SIX_BANDS, SHAPER, COMPRESSOR),

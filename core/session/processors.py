@@ -377,6 +377,22 @@ class DeEsser(Processor, frozen=True, tag="de_esser", kw_only=True):
         return self.range_db == 0.0
 
 
+class Saturation(Processor, frozen=True, tag="saturation", kw_only=True):
+    """Adds harmonics to what is loud; what is quiet stays. A tanh curve, oversampled."""
+
+    drive_db: Annotated[
+        float,
+        Meta(
+            ge=0.0, le=36.0, title="drive", description="how hard the curve is driven", extra={**DB_STEPS, "fine": 0.5}
+        ),
+    ] = 0.0
+    mix: Mix = 1.0
+
+    @property
+    def neutral(self) -> bool:  # noqa: D102
+        return self.drive_db == 0.0 or self.mix == 0.0
+
+
 class MonoMaker(Processor, frozen=True, tag="mono_maker", kw_only=True):
     """Makes every left-right pair mono below a frequency, without turning the phase of anything."""
 
@@ -449,11 +465,11 @@ class Dither(Processor, frozen=True, tag="dither", kw_only=True):
 
 StripProcessor = (
     Bell | LowShelf | HighShelf | LowCut | HighCut | Notch | Tilt | AllPass
-    | Transient | Compressor | Expander | DeEsser | Width | MonoMaker | Delay | Gain
+    | Transient | Compressor | Expander | DeEsser | Saturation | Width | MonoMaker | Delay | Gain
 )  # fmt: skip
 MasterProcessor = (
     Bell | LowShelf | HighShelf | LowCut | HighCut | Notch | Tilt | AllPass
-    | Transient | Compressor | Expander | DeEsser | Width | MonoMaker | Delay | Gain | Limiter | Dither
+    | Transient | Compressor | Expander | DeEsser | Saturation | Width | MonoMaker | Delay | Gain | Limiter | Dither
 )  # fmt: skip
 HIGHEST_SHARE = 0.49
 """Highest frequency of an equaliser as a share of the sample rate."""

@@ -17,12 +17,14 @@ from core.session.processors import (
     Gain,
     MonoMaker,
     Processor,
+    Saturation,
     Transient,
     Width,
 )
 from core.strips.dynamics import CompressorStage, DeEsserStage, ExpanderStage
 from core.strips.eq import Equaliser, Sections, check_frequency, sections
 from core.strips.image import Level, PairMono, PairWidth, TimeShift, db_to_gain, fader
+from core.strips.saturation import SaturationStage
 from core.strips.stage import Series, Stage
 from core.strips.transients import TransientStage
 
@@ -89,6 +91,8 @@ def _build(processor: Processor, sample_rate: int, speakers: Sequence[str]) -> S
             return CompressorStage(processor, sample_rate)
         case Expander():
             return ExpanderStage(processor, sample_rate)
+        case Saturation():
+            return SaturationStage(processor, sample_rate, channels)
         case DeEsser(freq_hz=freq_hz):
             check_frequency(freq_hz, sample_rate)
             return DeEsserStage(processor, sample_rate, channels)

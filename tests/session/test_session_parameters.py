@@ -129,6 +129,7 @@ def test_new_ones_start_where_they_are_wanted() -> None:
         "compressor": None,
         "expander": None,
         "de esser": 5000.0,
+        "saturation": None,
         "width": None,
         "mono maker": 120.0,
         "delay": None,

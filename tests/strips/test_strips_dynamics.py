@@ -15,6 +15,7 @@ from core.session.processors import (
     Delay,
     Expander,
     MonoMaker,
+    Saturation,
     StripProcessor,
     Transient,
 )
@@ -33,6 +34,8 @@ EVERY: tuple[StripProcessor, ...] = (
     Expander(threshold_db=-25.0, ratio=50.0, hold_ms=0.0, range_db=80.0),
     DeEsser(freq_hz=5000.0, range_db=12.0, threshold_db=-20.0),
     DeEsser(freq_hz=6000.0, high_hz=9000.0, range_db=6.0),
+    Saturation(drive_db=12.0),
+    Saturation(drive_db=30.0, mix=0.3),
     MonoMaker(freq_hz=150.0),
     Delay(delay_ms=3.217),
     Delay(delay_ms=-7.5),
@@ -112,7 +115,7 @@ def test_what_came_before_the_memory_is_not_heard(processor: StripProcessor) -> 
 
 
 @pytest.mark.parametrize("rate", [8000, 192_000])
-@pytest.mark.parametrize("processor", [EVERY[0], EVERY[3], EVERY[5], EVERY[10], EVERY[12]], ids=str)
+@pytest.mark.parametrize("processor", [EVERY[0], EVERY[3], EVERY[5], EVERY[9], EVERY[12], EVERY[14]], ids=str)
 def test_unusual_rates_silence_and_one_frame(processor: StripProcessor, rate: int) -> None:
     assert not through(processor, np.zeros((2, 5000)), rate).any()
     assert through(processor, np.full((1, 1), 0.5), rate).shape == (1, 1)
@@ -123,7 +126,8 @@ def test_unusual_rates_silence_and_one_frame(processor: StripProcessor, rate: in
     "processor",
     [
         Transient(), Transient(attack_db=6.0, mix=0.0), Compressor(), Compressor(ratio=4.0, mix=0.0), Expander(),
-        Expander(ratio=4.0, range_db=0.0), DeEsser(freq_hz=5000.0), Delay(),
+        Expander(ratio=4.0, range_db=0.0), DeEsser(freq_hz=5000.0), Delay(), Saturation(),
+        Saturation(drive_db=6.0, mix=0.0),
     ],
 )  # fmt: skip
 def test_neutral_settings_are_skipped(processor: StripProcessor) -> None:
@@ -252,6 +256,33 @@ def test_sibilants_go_down_and_the_voice_stays() -> None:
         assert gain_db(out, sound, inside) == pytest.approx(-9.0, abs=0.5)
         before = slice(RATE // 2, RATE - 2000)
         assert np.abs(out - sound)[:, before].max() < factor * 1e-5, "without sibilants nothing moves"
+
+
+# ---- saturation
+
+
+@pytest.mark.parametrize("drive_db", [6.0, 24.0])
+def test_saturation_is_its_curve_and_leaves_what_is_quiet(drive_db: float) -> None:
+    k = 10 ** (drive_db / 20) - 1
+    sound = tone(100.0, -1.0)
+    out = through(Saturation(drive_db=drive_db), sound)
+    inside = slice(RATE, RATE + 5000)
+    assert np.abs(out - np.tanh(k * sound) / k)[:, inside].max() < 1e-4
+    quiet = 1e-5 * music()
+    assert np.abs(through(Saturation(drive_db=drive_db), quiet) - quiet).max() < 1e-9
+
+
+def test_what_folds_back_is_stated() -> None:
+    """Of a full-scale 5 kHz tone at 12 dB of drive: the harmonics are there, and between them nothing over -130 dBFS."""
+    frames = 1 << 16
+    bin_ = round(5000.0 / RATE * frames)
+    sound = np.sin(2 * np.pi * bin_ * np.arange(4 * frames) / frames)[np.newaxis]
+    out = through(Saturation(drive_db=12.0), sound)[0, frames : 2 * frames]
+    levels = 20 * np.log10(np.abs(np.fft.rfft(out)) / (frames / 2) + 1e-15)
+    harmonics = [bin_, 3 * bin_]
+    assert levels[3 * bin_] > -40
+    levels[harmonics] = -300.0
+    assert levels.max() < -130
 
 
 # ---- stereo, time and phase
