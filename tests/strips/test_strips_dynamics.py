@@ -273,7 +273,7 @@ def test_saturation_is_its_curve_and_leaves_what_is_quiet(drive_db: float) -> No
 
 
 def test_what_folds_back_is_stated() -> None:
-    """Of a full-scale 5 kHz tone at 12 dB of drive: the harmonics are there, and between them nothing over -130 dBFS."""
+    """A full-scale 5 kHz tone at 12 dB of drive: harmonics, and nothing over -130 dBFS between them."""
     frames = 1 << 16
     bin_ = round(5000.0 / RATE * frames)
     sound = np.sin(2 * np.pi * bin_ * np.arange(4 * frames) / frames)[np.newaxis]
