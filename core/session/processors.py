@@ -69,6 +69,22 @@ def _ms(low: float, high: float, title: str, about: str) -> Meta:
     return Meta(ge=low, le=high, title=title, description=about, extra=steps)
 
 
+def _range(most_db: float) -> Meta:
+    """How much a processor may take away."""
+    about = "the most that is taken away"
+    return Meta(ge=0.0, le=most_db, title="range", description=about, extra={**DB_STEPS, "fine": 0.5, "bare": False})
+
+
+ThresholdDb = Annotated[float, Meta(ge=-100.0, le=0.0, title="threshold", extra={**DB_STEPS, "unit": "dBFS"})]
+Ratio = Annotated[
+    float,
+    Meta(
+        ge=1.0,
+        le=100.0,
+        title="ratio",
+        extra={"unit": ":1", "scale": "log", "fine": 1 / 12, "coarse": 1 / 2, "decimals": 1, "bare": True},
+    ),
+]
 LowEdge = Annotated[
     Frequency,
     Meta(
@@ -261,26 +277,8 @@ class Transient(Processor, frozen=True, tag="transient", kw_only=True):
 class Compressor(Processor, frozen=True, tag="compressor", kw_only=True):
     """Makes what is louder than a threshold quieter. Peaks of all channels, feed-forward, with a soft knee."""
 
-    threshold_db: Annotated[
-        float,
-        Meta(
-            ge=-80.0,
-            le=0.0,
-            title="threshold",
-            description="peaks over it are compressed",
-            extra={**DB_STEPS, "unit": "dBFS"},
-        ),
-    ] = -20.0
-    ratio: Annotated[
-        float,
-        Meta(
-            ge=1.0,
-            le=100.0,
-            title="ratio",
-            description="dB over the threshold for one dB more out of it",
-            extra={"unit": ":1", "scale": "log", "fine": 1 / 12, "coarse": 1 / 2, "decimals": 1, "bare": True},
-        ),
-    ] = 1.0
+    threshold_db: Annotated[ThresholdDb, Meta(description="peaks over it are compressed")] = -20.0
+    ratio: Annotated[Ratio, Meta(description="dB over the threshold for one dB more out of it")] = 1.0
     knee_db: Knee = 6.0
     attack_ms: Annotated[float, _ms(0.02, 500.0, "attack", "63% of a reduction")] = 10.0
     release_ms: Annotated[float, _ms(5.0, 5000.0, "release", "63% of the way back")] = 120.0
@@ -295,36 +293,9 @@ class Compressor(Processor, frozen=True, tag="compressor", kw_only=True):
 class Expander(Processor, frozen=True, tag="expander", kw_only=True):
     """Makes what is quieter than a threshold quieter still; a gate at a high ratio."""
 
-    threshold_db: Annotated[
-        float,
-        Meta(
-            ge=-100.0,
-            le=0.0,
-            title="threshold",
-            description="peaks under it are expanded",
-            extra={**DB_STEPS, "unit": "dBFS"},
-        ),
-    ] = -50.0
-    ratio: Annotated[
-        float,
-        Meta(
-            ge=1.0,
-            le=100.0,
-            title="ratio",
-            description="dB out of it for one dB under the threshold",
-            extra={"unit": ":1", "scale": "log", "fine": 1 / 12, "coarse": 1 / 2, "decimals": 1, "bare": True},
-        ),
-    ] = 1.0
-    range_db: Annotated[
-        float,
-        Meta(
-            ge=0.0,
-            le=100.0,
-            title="range",
-            description="the most that is taken away",
-            extra={**DB_STEPS, "fine": 0.5, "bare": False},
-        ),
-    ] = 40.0
+    threshold_db: Annotated[ThresholdDb, Meta(description="peaks under it are expanded")] = -50.0
+    ratio: Annotated[Ratio, Meta(description="dB out of it for one dB under the threshold")] = 1.0
+    range_db: Annotated[float, _range(100.0)] = 40.0
     knee_db: Knee = 6.0
     attack_ms: Annotated[float, _ms(0.02, 500.0, "attack", "63% of opening")] = 1.0
     hold_ms: Annotated[
@@ -359,16 +330,7 @@ class DeEsser(Processor, frozen=True, tag="de_esser", kw_only=True):
             extra={**DB_STEPS, "bare": False},
         ),
     ] = -6.0
-    range_db: Annotated[
-        float,
-        Meta(
-            ge=0.0,
-            le=24.0,
-            title="range",
-            description="the most that is taken away",
-            extra={**DB_STEPS, "bare": False},
-        ),
-    ] = 0.0
+    range_db: Annotated[float, _range(24.0)] = 0.0
     attack_ms: Annotated[float, _ms(0.02, 100.0, "attack", "63% of a reduction")] = 1.0
     release_ms: Annotated[float, _ms(5.0, 1000.0, "release", "63% of the way back")] = 60.0
 
