@@ -271,7 +271,7 @@ class Transient(Processor, frozen=True, tag="transient", kw_only=True):
 
     @property
     def neutral(self) -> bool:  # noqa: D102
-        return self.attack_db == self.sustain_db == 0.0 or self.mix == 0.0
+        return self.attack_db == self.sustain_db == 0.0 or self.mix == 0.0 or self.low_hz >= self.high_hz
 
 
 class Compressor(Processor, frozen=True, tag="compressor", kw_only=True):
@@ -336,7 +336,7 @@ class DeEsser(Processor, frozen=True, tag="de_esser", kw_only=True):
 
     @property
     def neutral(self) -> bool:  # noqa: D102
-        return self.range_db == 0.0
+        return self.range_db == 0.0 or self.freq_hz >= self.high_hz
 
 
 class Saturation(Processor, frozen=True, tag="saturation", kw_only=True):

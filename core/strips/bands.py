@@ -70,8 +70,8 @@ class Delay:
 class Band:
     """Splits blocks into the whole, delayed, and what of it lies between two edges, in time with it.
 
-    Edges are the -6 dB points; one at 10 Hz or below, or at 0.49 of the rate or above, is none. Without either the band
-    is the whole and there is no latency.
+    Edges are the -6 dB points. A lower one at 10 Hz or below is none, nor is an upper one at 0.49 of the rate or above;
+    without either the band is the whole and there is no latency. A lower edge above what the file holds leaves nothing.
     """
 
     def __init__(self, low_hz: float, high_hz: float, sample_rate: int, channels: int) -> None:
@@ -95,11 +95,18 @@ class Band:
 
 
 def band_taps(low_hz: float, high_hz: float, sample_rate: int) -> NDArray[np.float64] | None:
-    """An odd number of taps whose edges fall within about an octave; None where there is no edge."""
+    """An odd number of taps whose edges fall within about an octave; None where there is no edge.
+
+    ValueError unless the lower edge lies below the upper one.
+    """
+    if low_hz >= high_hz:
+        raise ValueError(f"no band from {low_hz:g} to {high_hz:g} Hz")
+    if low_hz >= HIGHEST_SHARE * sample_rate:
+        return np.zeros(1)
     edges = [edge for edge in (low_hz, high_hz) if LOWEST_HZ < edge < HIGHEST_SHARE * sample_rate]
     if not edges:
         return None
-    lower = LOWEST_HZ < low_hz < HIGHEST_SHARE * sample_rate
+    lower = low_hz > LOWEST_HZ
     width_hz = min(edges) * (2.0**TRANSITION_OCTAVES / 2 - 2.0 ** (-TRANSITION_OCTAVES / 2))
     half = math.ceil(WIDTHS / 2 * sample_rate / width_hz)
     at = np.arange(-half, half + 1)

@@ -125,7 +125,8 @@ def test_unusual_rates_silence_and_one_frame(processor: StripProcessor, rate: in
 @pytest.mark.parametrize(
     "processor",
     [
-        Transient(), Transient(attack_db=6.0, mix=0.0), Compressor(), Compressor(ratio=4.0, mix=0.0), Expander(),
+        Transient(), Transient(attack_db=6.0, mix=0.0), Transient(attack_db=6.0, low_hz=200.0, high_hz=200.0),
+        DeEsser(freq_hz=5000.0, high_hz=4000.0, range_db=6.0), Compressor(), Compressor(ratio=4.0, mix=0.0), Expander(),
         Expander(ratio=4.0, range_db=0.0), DeEsser(freq_hz=5000.0), Delay(), Saturation(),
         Saturation(drive_db=6.0, mix=0.0),
     ],
@@ -188,6 +189,13 @@ def test_a_band_of_a_shaper_leaves_the_rest() -> None:
     freqs = np.fft.rfftfreq(sound.shape[1], 1 / RATE)
     far = np.abs(change[freqs > 3000.0]).max() / np.abs(change).max()
     assert 20 * np.log10(far) < -60
+
+
+def test_a_band_above_what_the_file_holds_is_empty() -> None:
+    sound = hits(rate=8000)
+    assert np.array_equal(through(Transient(attack_db=12.0, low_hz=4500.0), sound, 8000), sound)
+    whole = through(Transient(attack_db=12.0, high_hz=4500.0), sound, 8000)
+    assert np.array_equal(whole, through(Transient(attack_db=12.0), sound, 8000))
 
 
 # ---- compressor and expander
