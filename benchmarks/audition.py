@@ -22,7 +22,7 @@ import soundfile
 
 from core.audio.formats import Block
 from core.audition.player import Player
-from core.audition.sinks import ClockSink, Feeder, SoundCardSink, choose_device, plan
+from core.audition.sinks import ClockSink, Feeder, SoundCardSink, choose_device, on_clock, plan
 from core.session.document import Separation, Session, Source, Strip
 from core.session.processors import Bell, HighShelf, LowCut, LowShelf, Notch, StripProcessor, Tilt
 
@@ -146,14 +146,12 @@ def main() -> None:
         separation = separate_on_and_on(folder)
         this = psutil.Process()
         try:
-            with Feeder(player) as feeder, ClockSink(feeder, RATE):
+            with on_clock(player) as playing:
                 began, busy = time.monotonic(), sum(this.cpu_times()[:2])
                 while (took := time.monotonic() - began) < 60 * options.minutes:
                     time.sleep(1.0)
                 busy = sum(this.cpu_times()[:2]) - busy
-                print(
-                    f"{took / 60:.1f} minutes in real time: {feeder.underruns} underruns, {busy / took:.0%} of a core"
-                )
+                print(f"{took / 60:.1f} minutes in real time: {playing.late} underruns, {busy / took:.0%} of a core")
         finally:
             os.killpg(separation.pid, 9)
             player.close()
