@@ -23,7 +23,7 @@ from core.audio.formats import AudioInfo, Block
 from core.audition.player import Player, Transport
 from core.errors import UnbakeError, refusal
 
-BLOCK_FRAMES: Final = 512
+BLOCK_FRAMES: Final = 1024
 AHEAD_MS: Final = 80.0
 """Of sound that waits in the queue: with the sound card's own latency an edit is heard within 150 ms."""
 MOST_AHEAD_MS: Final = 250.0
