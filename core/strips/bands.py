@@ -17,7 +17,7 @@ from core.strips.stage import Block
 LOWEST_HZ = 10.0
 """A lower edge here is none: nothing below is heard."""
 WIDTHS = 3.3
-"""Length of a Hann-windowed sinc in periods of its transition's width (Oppenheim and Schafer, table 7.2)."""
+"""Length of the filter in periods of its transition's width: that of a Hann-windowed sinc is 3.1, and a little more."""
 TRANSITION_OCTAVES = 1.0
 
 
@@ -107,7 +107,7 @@ def band_taps(low_hz: float, high_hz: float, sample_rate: int) -> NDArray[np.flo
     if not edges:
         return None
     lower = low_hz > LOWEST_HZ
-    width_hz = min(edges) * (2.0**TRANSITION_OCTAVES / 2 - 2.0 ** (-TRANSITION_OCTAVES / 2))
+    width_hz = min(edges) * (2.0 ** (TRANSITION_OCTAVES / 2) - 2.0 ** (-TRANSITION_OCTAVES / 2))
     half = math.ceil(WIDTHS / 2 * sample_rate / width_hz)
     at = np.arange(-half, half + 1)
     window = np.hanning(2 * half + 3)[1:-1]

@@ -1,8 +1,8 @@
 """Gain that follows level: compressor, expander and gate, de-esser. Feed-forward, in dB, all channels linked.
 
 After D. Giannoulis, M. Massberg and J. Reiss, "Digital Dynamic Range Compressor Design" (JAES 60/6, 2012): level
-detector, static curve with a soft knee (their equation 4), then a decoupled smooth detector (equation 17) on the gain.
-The release is that of a leaky maximum, which can be taken over a whole block at once: log y falls in a straight line.
+detector, static curve with a soft knee, then their decoupled peak detector on the gain reduction. Its release is that
+of a leaky maximum, which can be taken over a whole block at once: log y falls in a straight line.
 """
 
 from __future__ import annotations

@@ -97,11 +97,10 @@ class PairMono:
 class TimeShift:
     """Moves everything in time, by parts of a frame too; what comes earlier was waited for.
 
-    The fraction is a sinc of 129 taps under a Kaiser window (beta 12): flat to 0.9 of Nyquist within 0.001 dB, -110 dB
-    of images. Its latency is what an unmoved sound would have, and the graph takes that out: the shift stays.
+    The fraction is a sinc of 129 taps under a Kaiser window (beta 12): up to 0.9 of Nyquist it is off by -115 dB. Its
+    latency is what an unmoved sound would have, and the graph takes that out: the shift stays.
     """
 
-    MOST_MS = 50.0
     HALF = 64
 
     def __init__(self, delay_ms: float, sample_rate: int, channels: int) -> None:
