@@ -20,25 +20,16 @@ import numpy as np
 import psutil
 import soundfile
 
+from benchmarks.strips import SIX_BANDS
 from core.audio.formats import Block
 from core.audition.player import Player
 from core.audition.sinks import ClockSink, Feeder, SoundCardSink, choose_device, on_clock, plan
 from core.session.document import Separation, Session, Source, Strip
-from core.session.processors import Bell, HighShelf, LowCut, LowShelf, Notch, StripProcessor, Tilt
 
 RATE = 44_100
 SONG_SECONDS = 120
 EDITS = 20
 STEMS = ("vocals", "drums", "bass", "other")
-CHAIN: tuple[StripProcessor, ...] = (
-    LowCut(freq_hz=30.0),
-    Bell(freq_hz=250.0, gain_db=-4.0),
-    Bell(freq_hz=2500.0, gain_db=2.0),
-    LowShelf(freq_hz=100.0, gain_db=1.0),
-    HighShelf(freq_hz=8000.0, gain_db=-1.0),
-    Tilt(freq_hz=1000.0, gain_db=1.0),
-    Notch(freq_hz=50.0),
-)[:6]
 
 
 def session_in(folder: Path) -> tuple[Session, dict[str, Path]]:
@@ -53,7 +44,7 @@ def session_in(folder: Path) -> tuple[Session, dict[str, Path]]:
         total += sound
     soundfile.write(folder / "song.wav", total, RATE, subtype="FLOAT")
     source = Source(str(folder / "song.wav"), "", RATE, 2, len(total), "WAV", "FLOAT")
-    strips = {name: Strip(chain=CHAIN) for name in STEMS}
+    strips = {name: Strip(chain=SIX_BANDS) for name in STEMS}
     return Session(source=source, separation=Separation(stems=STEMS), strips=strips), stems
 
 
@@ -83,11 +74,11 @@ def edits(folder: Path, card: str | None) -> None:
     tone = np.sin(2 * np.pi * 1000.0 * np.arange(SONG_SECONDS * RATE) / RATE).astype(np.float32)[:, None]
     soundfile.write(stems["bass"], 0.1 * np.repeat(tone, 2, axis=1), RATE, subtype="FLOAT")
     soundfile.write(session.source.path, 0.0 * np.repeat(tone, 2, axis=1), RATE, subtype="FLOAT")
-    only = {name: Strip(chain=CHAIN) for name in STEMS}
+    only = {name: Strip(chain=SIX_BANDS) for name in STEMS}
     for name in ("vocals", "drums", "other"):
         soundfile.write(stems[name], 0.0 * np.repeat(tone, 2, axis=1), RATE, subtype="FLOAT")
     values = [
-        msgspec.structs.replace(session, strips={**only, "bass": Strip(gain_db=gain_db, chain=CHAIN)})
+        msgspec.structs.replace(session, strips={**only, "bass": Strip(gain_db=gain_db, chain=SIX_BANDS)})
         for gain_db in (6.0, 12.0)
     ]
     player = Player(values[0], stems)

@@ -309,7 +309,7 @@ class Live:
             self._kept[type(order)] = order
         player = self._player
         if player is None:
-            if isinstance(order, (messages.Play, messages.Shuttle)):
+            if isinstance(order, messages.Shuttle) or (isinstance(order, messages.Play) and order.playing):
                 remedy = "choose another way to listen"
                 raise UnbakeError("nothing can be heard: the sound card is not open", remedy=remedy)
             return

@@ -25,7 +25,7 @@ from core.errors import UnbakeError, refusal
 
 BLOCK_FRAMES: Final = 1024
 AHEAD_MS: Final = 80.0
-"""Of sound that waits in the queue: with the sound card's own latency an edit is heard within 150 ms."""
+"""Of sound that waits in the queue: it comes on top of a sound card's own latency before an edit is heard."""
 MOST_AHEAD_MS: Final = 250.0
 """What the queue grows to, a block for every one that came late: a machine that is busy once will be so again."""
 
