@@ -12,6 +12,7 @@ from tui_player import FakePlayer
 
 from core.audition import abx
 from core.audition import messages as player
+from core.audition.monitor import Choice
 from core.session import history
 from core.session.blind import Side
 from tui.panels.blind import BlindPanel
@@ -63,21 +64,33 @@ async def test_a_blind_test_from_the_first_answer_to_the_last(
             assert fake.last(player.Choose).stream == stream
         await driver.press("space")
         assert not fake.last(player.Play).playing
-        fake.tell(player.Heard(playing=True, stream="source"))
-        await driver.until(lambda: desk.bench.heard.stream == "source", "the stream")
+
+        async def heard(stream: Choice, *, playing: bool = True) -> None:
+            fake.tell(player.Heard(playing=playing, stream=stream))
+            await driver.until(lambda: desk.bench.heard.stream == stream, "the stream")
+
+        await heard("source")
         answers = ["2", "1", "1", "2", "1", "2", "2"]
         for number, key in enumerate(answers, start=2):
-            if number == 3:
+            if number == 3:  # the player still says that X is heard, which is the X before
                 await driver.press(key)
                 assert "listen to X first: x" in driver.notices()
-            await driver.press("x", key, key)  # twice: of the next one nothing was heard yet
+                await heard("source")
+                await heard("x", playing=False)
+                await driver.press("x", key)  # chosen, and nothing sounds
+            await heard("source")
+            await driver.press("x")
+            await heard("x")
+            await driver.press(key, key)  # held down: of the next one nothing was heard yet
             assert fake.last(player.Choose).stream == "source", "or the change of X would be heard"
             assert fake.last(player.Blind).said == f"blind test, {number} of 8: which is X?"
         await driver.press("plus")
         assert "8 of 8" in driver.text(), "the length is fixed by the first answer"
         assert "right" not in driver.text(), "nothing is told before the last"
         fake.tell(player.Judged("source", 7))  # late: that one was answered
-        await driver.press("x", "ctrl+q")
+        await heard("source")
+        await heard("x")
+        await driver.press("ctrl+q")
         fake.tell(player.Judged("source", 8))  # while a question lies over the panel
         await driver.until(lambda: len(desk.bench.editor.history.trials) == 8, "the answer")
         await driver.press("escape")
@@ -86,7 +99,10 @@ async def test_a_blind_test_from_the_first_answer_to_the_last(
         chosen = fake.orders.count(player.Choose("x"))
         await driver.press("1", "x")
         assert fake.orders.count(player.Choose("x")) == chosen
-        await driver.press("enter", "x", "1")
+        await driver.press("enter")
+        await heard("source")
+        await heard("x")
+        await driver.press("1")
         assert "1 answered" in driver.text()
         await driver.press("escape")
         assert fake.orders[-3:] == [player.Choose("repair"), player.Blind(None), player.MatchLevels(True)]

@@ -273,7 +273,12 @@ async def test_listening(album, session_with, make_player, players: list[FakePla
         fake.tell(player.Outlets((("Babyface Pro: USB Audio (hw:1,0)", 12, 48_000), ("default", 32, 44_100))))
         await driver.until(lambda: "Babyface" in driver.text(), "the cards")
         await pictures.take("where")
-        await pictures.press("escape", "X", *"x1x2x2x1")
+        await pictures.press("escape", "X")
+        for key in "1221":
+            for stream in ("source", "x"):
+                fake.tell(player.Heard(True, 40_000, stream=stream, source_lufs=-14.3, repair_lufs=-13.9, pages=1))
+                await driver.until(lambda stream=stream: driver.desk.bench.heard.stream == stream, "the stream")
+            await pictures.press(key)
         await pictures.take("blind")
 
 

@@ -66,6 +66,8 @@ class BlindPanel(OverDesk[None]):
         self._keep = keep
         self._abx = Abx(history.now(fine=True), toss())
         self._matched_before = bench.heard.match
+        self._left_x = True
+        """Whether the player was on something else since the trial began: what it said before is of the last X."""
         self._heard_x = False
 
     def compose(self) -> ComposeResult:
@@ -144,7 +146,7 @@ class BlindPanel(OverDesk[None]):
 
     def _ask(self) -> None:
         """The next trial. It begins on A, or who is on X would hear whether it changed."""
-        self._heard_x = False
+        self._heard_x, self._left_x = False, self._bench.heard.stream != "x"
         self._choose("source")
         result, number = self._abx.result, self._abx.number
         if result is None:
@@ -158,7 +160,6 @@ class BlindPanel(OverDesk[None]):
         if choice == "x" and self._abx.over:
             return
         self._order(player.Choose(choice))
-        self._heard_x = self._heard_x or choice == "x"
 
     def _lengthen(self, steps: int) -> None:
         if not self._abx.trials:
@@ -170,7 +171,9 @@ class BlindPanel(OverDesk[None]):
 
     def show_progress(self) -> None:
         """Draws what is heard now, and how far the test is."""
-        self._heard_x = self._heard_x or self._bench.heard.stream == "x"  # chosen in the page
+        heard = self._bench.heard
+        self._left_x = self._left_x or heard.stream != "x"
+        self._heard_x = self._heard_x or (self._left_x and heard.playing and heard.stream == "x")
         rows = self.query_one("#blind", Rows)
         shown = self.rows()
         rows.styles.height = len(shown)
