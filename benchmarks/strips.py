@@ -22,15 +22,15 @@ from core.session.processors import (
     Compressor,
     DeEsser,
     Delay,
-    Expander,
+    Gate,
     HighShelf,
     LowCut,
     LowShelf,
-    MonoMaker,
+    MonoBelow,
     Notch,
     Saturation,
     StripProcessor,
-    Transient,
+    TransientShaper,
 )
 from core.strips.chain import build_strip
 
@@ -45,18 +45,18 @@ SIX_BANDS: tuple[StripProcessor, ...] = (
     HighShelf(freq_hz=8000.0, gain_db=-1.0),
     Notch(freq_hz=50.0),
 )
-SHAPER = Transient(attack_db=4.0, sustain_db=-3.0)
+SHAPER = TransientShaper(attack_db=4.0, sustain_db=-3.0)
 COMPRESSOR = Compressor(threshold_db=-30.0, ratio=3.0)
 CHAINS: dict[str, tuple[StripProcessor, ...]] = {
     "six equaliser bands": SIX_BANDS,
     "transient shaper": (SHAPER,),
     "transient shaper below 150 Hz": (msgspec.structs.replace(SHAPER, high_hz=150.0),),
     "compressor": (COMPRESSOR,),
-    "expander": (Expander(threshold_db=-30.0, ratio=3.0),),
+    "gate": (Gate(threshold_db=-30.0, ratio=3.0),),
     "de-esser": (DeEsser(freq_hz=5500.0, range_db=6.0),),
     "saturation": (Saturation(drive_db=12.0),),
-    "mono below 120 Hz": (MonoMaker(freq_hz=120.0),),
-    "delay": (Delay(delay_ms=1.3),),
+    "mono below 120 Hz": (MonoBelow(freq_hz=120.0),),
+    "delay": (Delay(frames=57.33),),
     "strip: six bands, shaper, compressor (wanted 40)": (*SIX_BANDS, SHAPER, COMPRESSOR),
 }
 

@@ -248,7 +248,7 @@ class Gain(Processor, frozen=True, tag="gain", kw_only=True):
         return self.gain_db == 0.0
 
 
-class Transient(Processor, frozen=True, tag="transient", kw_only=True):
+class TransientShaper(Processor, frozen=True, tag="transient_shaper", kw_only=True):
     """Makes attacks and tails louder or quieter, whatever their level.
 
     Within `low_hz` to `high_hz` only; three of them are a shaper of three bands. `guard` keeps peaks under full scale.
@@ -290,8 +290,8 @@ class Compressor(Processor, frozen=True, tag="compressor", kw_only=True):
         return (self.ratio == 1.0 and self.makeup_db == 0.0) or self.mix == 0.0
 
 
-class Expander(Processor, frozen=True, tag="expander", kw_only=True):
-    """Makes what is quieter than a threshold quieter still; a gate at a high ratio."""
+class Gate(Processor, frozen=True, tag="gate", kw_only=True):
+    """Makes what is quieter than a threshold quieter still: an expander, a gate at a high ratio."""
 
     threshold_db: Annotated[ThresholdDb, Meta(description="peaks under it are expanded")] = -50.0
     ratio: Annotated[Ratio, Meta(description="dB out of it for one dB under the threshold")] = 1.0
@@ -315,7 +315,7 @@ class Expander(Processor, frozen=True, tag="expander", kw_only=True):
         return self.ratio == 1.0 or self.range_db == 0.0
 
 
-class DeEsser(Processor, frozen=True, tag="de_esser", kw_only=True):
+class DeEsser(Processor, frozen=True, tag="deesser", kw_only=True):
     """Takes sibilants down by as much as they stand out of the voice, whatever its level."""
 
     freq_hz: Annotated[Frequency, Meta(title="from", description="where sibilants begin", extra={"start": 5000.0})]
@@ -355,7 +355,7 @@ class Saturation(Processor, frozen=True, tag="saturation", kw_only=True):
         return self.drive_db == 0.0 or self.mix == 0.0
 
 
-class MonoMaker(Processor, frozen=True, tag="mono_maker", kw_only=True):
+class MonoBelow(Processor, frozen=True, tag="mono_below", kw_only=True):
     """Makes every left-right pair mono below a frequency, without turning the phase of anything."""
 
     freq_hz: Annotated[Frequency, Meta(description="the side is 6 dB down here", extra={"start": 120.0})]
@@ -369,22 +369,22 @@ class AllPass(Processor, frozen=True, tag="all_pass", kw_only=True):
 
 
 class Delay(Processor, frozen=True, tag="delay", kw_only=True):
-    """Moves the stem in time, by parts of a sample too; below zero it comes earlier."""
+    """Moves the stem in time, by parts of a frame too; below zero it comes earlier."""
 
-    delay_ms: Annotated[
+    frames: Annotated[
         float,
         Meta(
-            ge=-50.0,
-            le=50.0,
+            ge=-20_000.0,
+            le=20_000.0,
             title="delay",
             description="later; earlier below zero",
-            extra={"unit": "ms", "fine": 0.01, "coarse": 0.5, "bare": True},
+            extra={"unit": "frames", "fine": 0.1, "coarse": 10.0, "bare": True},
         ),
     ] = 0.0
 
     @property
     def neutral(self) -> bool:  # noqa: D102
-        return self.delay_ms == 0.0
+        return self.frames == 0.0
 
 
 class Limiter(Processor, frozen=True, tag="limiter", kw_only=True):
@@ -427,18 +427,18 @@ class Dither(Processor, frozen=True, tag="dither", kw_only=True):
 
 StripProcessor = (
     Bell | LowShelf | HighShelf | LowCut | HighCut | Notch | Tilt | AllPass
-    | Transient | Compressor | Expander | DeEsser | Saturation | Width | MonoMaker | Delay | Gain
+    | TransientShaper | Compressor | Gate | DeEsser | Saturation | Width | MonoBelow | Delay | Gain
 )  # fmt: skip
 MasterProcessor = (
     Bell | LowShelf | HighShelf | LowCut | HighCut | Notch | Tilt | AllPass
-    | Transient | Compressor | Expander | DeEsser | Saturation | Width | MonoMaker | Delay | Gain | Limiter | Dither
+    | TransientShaper | Compressor | Gate | DeEsser | Saturation | Width | MonoBelow | Delay | Gain | Limiter | Dither
 )  # fmt: skip
 HIGHEST_SHARE = 0.49
 """Highest frequency of an equaliser as a share of the sample rate."""
 EQUALISERS = (Bell, LowShelf, HighShelf, LowCut, HighCut, Notch, Tilt, AllPass)
-AT_A_FREQUENCY = (*EQUALISERS, MonoMaker, DeEsser)
+AT_A_FREQUENCY = (*EQUALISERS, MonoBelow, DeEsser)
 """Those whose `freq_hz` must be one that the file can hold."""
-OF_PAIRS = (Width, MonoMaker)
+OF_PAIRS = (Width, MonoBelow)
 """Those that need a left and a right."""
 
 

@@ -13,15 +13,15 @@ from core.session.processors import (
     Compressor,
     DeEsser,
     Delay,
-    Expander,
+    Gate,
     Gain,
-    MonoMaker,
+    MonoBelow,
     Processor,
     Saturation,
-    Transient,
+    TransientShaper,
     Width,
 )
-from core.strips.dynamics import CompressorStage, DeEsserStage, ExpanderStage
+from core.strips.dynamics import CompressorStage, DeEsserStage, GateStage
 from core.strips.eq import Equaliser, Sections, check_frequency, sections
 from core.strips.image import Level, PairMono, PairWidth, TimeShift, db_to_gain, fader
 from core.strips.saturation import SaturationStage
@@ -80,17 +80,17 @@ def _build(processor: Processor, sample_rate: int, speakers: Sequence[str]) -> S
             return Level(np.full(channels, db_to_gain(gain_db)))
         case Width(amount=amount):
             return PairWidth(amount, speakers)
-        case MonoMaker(freq_hz=freq_hz):
+        case MonoBelow(freq_hz=freq_hz):
             check_frequency(freq_hz, sample_rate)
             return PairMono(freq_hz, sample_rate, speakers)
-        case Delay(delay_ms=delay_ms):
-            return TimeShift(delay_ms, sample_rate, channels)
-        case Transient():
+        case Delay(frames=frames):
+            return TimeShift(frames, channels)
+        case TransientShaper():
             return TransientStage(processor, sample_rate, channels)
         case Compressor():
             return CompressorStage(processor, sample_rate)
-        case Expander():
-            return ExpanderStage(processor, sample_rate)
+        case Gate():
+            return GateStage(processor, sample_rate)
         case Saturation():
             return SaturationStage(processor, sample_rate, channels)
         case DeEsser(freq_hz=freq_hz):

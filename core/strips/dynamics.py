@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from core.session.processors import Compressor, DeEsser, Expander
+from core.session.processors import Compressor, DeEsser, Gate
 from core.strips.bands import Band
 from core.strips.image import db_to_gain
 from core.strips.stage import Block
@@ -142,7 +142,7 @@ class CompressorStage:
         self._ballistics.reset()
 
 
-class ExpanderStage:
+class GateStage:
     """Quieter than the threshold becomes quieter still, down to its range; at a high ratio a gate.
 
     It hears a level that is held and then falls by 20 dB in the release time: the gain closes as the sound dies away.
@@ -150,7 +150,7 @@ class ExpanderStage:
 
     latency = 0
 
-    def __init__(self, processor: Expander, sample_rate: int) -> None:
+    def __init__(self, processor: Gate, sample_rate: int) -> None:
         self._threshold_db, self._knee_db = processor.threshold_db, processor.knee_db
         self._slope, self._range_db = processor.ratio - 1.0, processor.range_db
         self._hold = round(processor.hold_ms * sample_rate / 1000.0)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from core.errors import UnbakeError
 from core.strips.bands import Band, Fir
 from core.strips.bands import Delay as FrameDelay
-from core.strips.stage import Block
+from core.strips.stage import Block, Series, Stage
 
 PAIRS = (("L", "R"), ("Ls", "Rs"), ("Lb", "Rb"))
 """Speakers that belong together as left and right."""
@@ -75,7 +75,7 @@ class PairMono:
     def __init__(self, freq_hz: float, sample_rate: int, speakers: Sequence[str]) -> None:
         self._pairs = pairs_of(speakers)
         if not self._pairs:
-            raise UnbakeError("mono_maker needs a left-right pair, and this file is mono")
+            raise UnbakeError("mono_below needs a left-right pair, and this file is mono")
         self._low = Band(0.0, freq_hz, sample_rate, len(speakers))
         self.latency, self.memory = self._low.latency, self._low.memory
 
@@ -97,30 +97,32 @@ class PairMono:
 class TimeShift:
     """Moves everything in time, by parts of a frame too; what comes earlier was waited for.
 
-    The fraction is a sinc of 129 taps under a Kaiser window (beta 12): up to 0.9 of Nyquist it is off by -115 dB. Its
-    latency is what an unmoved sound would have, and the graph takes that out: the shift stays.
+    The fraction is a sinc of 129 taps under a Kaiser window (beta 12): up to 0.9 of Nyquist it is off by -115 dB. Whole
+    frames move bit for bit. Its latency is what an unmoved sound would have, and the graph takes that out: the shift
+    stays.
     """
 
     HALF = 64
 
-    def __init__(self, delay_ms: float, sample_rate: int, channels: int) -> None:
-        frames = delay_ms * sample_rate / 1000.0
+    def __init__(self, frames: float, channels: int) -> None:
         whole = math.floor(frames)
-        at = np.arange(-self.HALF, self.HALF + 1)
-        taps = np.sinc(at - (frames - whole)) * np.kaiser(2 * self.HALF + 1, 12.0)
-        self.latency = max(0, -whole) + self.HALF
-        self._fir = Fir(taps / taps.sum(), channels)
-        self._wait = FrameDelay(max(0, whole), channels)
-        self.memory = self._fir.memory + self._wait.memory
+        self.latency = max(0, -whole)
+        parts: list[Stage] = [FrameDelay(max(0, whole), channels)]
+        if frames != whole:
+            at = np.arange(-self.HALF, self.HALF + 1)
+            taps = np.sinc(at - (frames - whole)) * np.kaiser(2 * self.HALF + 1, 12.0)
+            self.latency += self.HALF
+            parts.append(Fir(taps / taps.sum(), channels))
+        self._parts = Series(parts)
+        self.memory = self._parts.memory
 
     def process(self, block: Block) -> Block:
         """Moves a block float64 [channels, frames]."""
-        return self._wait.process(self._fir.process(block))
+        return self._parts.process(block)
 
     def reset(self) -> None:
         """Forgets everything heard."""
-        self._fir.reset()
-        self._wait.reset()
+        self._parts.reset()
 
 
 def fader(gain_db: float, pan: float, polarity: int, speakers: Sequence[str]) -> Level:

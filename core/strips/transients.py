@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.session.processors import Transient
+from core.session.processors import TransientShaper
 from core.strips.bands import Band, Delay, Fir
 from core.strips.dynamics import Curve, Falling, Smoothing, level_db, trailing_maximum
 from core.strips.image import db_to_gain
@@ -31,7 +31,7 @@ SMOOTH_MS = 2.0
 class TransientStage:
     """Shapes attacks and tails of a band (or of all), with one gain for all channels."""
 
-    def __init__(self, processor: Transient, sample_rate: int, channels: int) -> None:
+    def __init__(self, processor: TransientShaper, sample_rate: int, channels: int) -> None:
         self._attack_db, self._sustain_db, self._mix = processor.attack_db, processor.sustain_db, processor.mix
         self._guard = processor.guard
         self._band = Band(processor.low_hz, processor.high_hz, sample_rate, channels)

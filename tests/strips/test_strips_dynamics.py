@@ -13,11 +13,11 @@ from core.session.processors import (
     Compressor,
     DeEsser,
     Delay,
-    Expander,
-    MonoMaker,
+    Gate,
+    MonoBelow,
     Saturation,
     StripProcessor,
-    Transient,
+    TransientShaper,
 )
 from core.strips.chain import build_strip
 from core.strips.stage import Aligned, Block
@@ -25,20 +25,20 @@ from core.strips.stage import Aligned, Block
 RATE = 44_100
 STEREO = ("L", "R")
 EVERY: tuple[StripProcessor, ...] = (
-    Transient(attack_db=9.0, sustain_db=-12.0),
-    Transient(attack_db=-6.0, sustain_db=6.0, low_hz=150.0, high_hz=4000.0, mix=0.7),
-    Transient(attack_db=12.0, high_hz=200.0, guard=False),
+    TransientShaper(attack_db=9.0, sustain_db=-12.0),
+    TransientShaper(attack_db=-6.0, sustain_db=6.0, low_hz=150.0, high_hz=4000.0, mix=0.7),
+    TransientShaper(attack_db=12.0, high_hz=200.0, guard=False),
     Compressor(threshold_db=-30.0, ratio=4.0, makeup_db=3.0),
     Compressor(threshold_db=-24.0, ratio=20.0, knee_db=0.0, attack_ms=0.1, release_ms=20.0, mix=0.5),
-    Expander(threshold_db=-20.0, ratio=3.0),
-    Expander(threshold_db=-25.0, ratio=50.0, hold_ms=0.0, range_db=80.0),
+    Gate(threshold_db=-20.0, ratio=3.0),
+    Gate(threshold_db=-25.0, ratio=50.0, hold_ms=0.0, range_db=80.0),
     DeEsser(freq_hz=5000.0, range_db=12.0, threshold_db=-20.0),
     DeEsser(freq_hz=6000.0, high_hz=9000.0, range_db=6.0),
     Saturation(drive_db=12.0),
     Saturation(drive_db=30.0, mix=0.3),
-    MonoMaker(freq_hz=150.0),
-    Delay(delay_ms=3.217),
-    Delay(delay_ms=-7.5),
+    MonoBelow(freq_hz=150.0),
+    Delay(frames=141.87),
+    Delay(frames=-330.75),
     AllPass(freq_hz=200.0, q=0.7),
 )
 
@@ -125,9 +125,9 @@ def test_unusual_rates_silence_and_one_frame(processor: StripProcessor, rate: in
 @pytest.mark.parametrize(
     "processor",
     [
-        Transient(), Transient(attack_db=6.0, mix=0.0), Transient(attack_db=6.0, low_hz=200.0, high_hz=200.0),
-        DeEsser(freq_hz=5000.0, high_hz=4000.0, range_db=6.0), Compressor(), Compressor(ratio=4.0, mix=0.0), Expander(),
-        Expander(ratio=4.0, range_db=0.0), DeEsser(freq_hz=5000.0), Delay(), Saturation(),
+        TransientShaper(), TransientShaper(attack_db=6.0, mix=0.0), TransientShaper(attack_db=6.0, low_hz=200.0, high_hz=200.0),
+        DeEsser(freq_hz=5000.0, high_hz=4000.0, range_db=6.0), Compressor(), Compressor(ratio=4.0, mix=0.0), Gate(),
+        Gate(ratio=4.0, range_db=0.0), DeEsser(freq_hz=5000.0), Delay(), Saturation(),
         Saturation(drive_db=6.0, mix=0.0),
     ],
 )  # fmt: skip
@@ -141,7 +141,7 @@ def test_neutral_settings_are_skipped(processor: StripProcessor) -> None:
 
 def test_attacks_are_lifted_and_tails_are_not() -> None:
     sound = hits()
-    out = through(Transient(attack_db=6.0), sound)
+    out = through(TransientShaper(attack_db=6.0), sound)
     for hit in (1, 2, 3):  # the first one rises out of nothing
         start = hit * RATE // 2
         assert gain_db(out, sound, slice(start, start + 200)) == pytest.approx(6.0, abs=1.0)
@@ -150,7 +150,7 @@ def test_attacks_are_lifted_and_tails_are_not() -> None:
 
 def test_tails_are_shortened_and_attacks_are_not() -> None:
     sound = hits()
-    out = through(Transient(sustain_db=-12.0), sound)
+    out = through(TransientShaper(sustain_db=-12.0), sound)
     for hit in (1, 2, 3):
         start = hit * RATE // 2
         assert abs(gain_db(out, sound, slice(start, start + 400))) < 0.3
@@ -160,7 +160,7 @@ def test_tails_are_shortened_and_attacks_are_not() -> None:
 @pytest.mark.parametrize("level_db", [-40.0, -3.0])
 def test_a_shaper_hears_no_level(level_db: float) -> None:
     sound, factor = hits(), 10 ** (level_db / 20)
-    shaper = Transient(attack_db=6.0, sustain_db=-9.0, guard=False)
+    shaper = TransientShaper(attack_db=6.0, sustain_db=-9.0, guard=False)
     found = through(shaper, factor * sound)[:, RATE // 2 :]
     assert np.abs(found / factor - through(shaper, sound)[:, RATE // 2 :]).max() < 0.02
 
@@ -168,23 +168,23 @@ def test_a_shaper_hears_no_level(level_db: float) -> None:
 @pytest.mark.parametrize("freq_hz", [40.0, 50.0, 1000.0])
 def test_a_steady_tone_is_left_alone(freq_hz: float) -> None:
     sound = tone(freq_hz)
-    out = through(Transient(attack_db=15.0, sustain_db=24.0), sound)
+    out = through(TransientShaper(attack_db=15.0, sustain_db=24.0), sound)
     settled = slice(RATE // 2, 2 * RATE - 2000)
     assert np.array_equal(out[:, settled], sound[:, settled])
 
 
 def test_the_guard_lets_no_peak_over_full_scale_or_higher_than_it_was() -> None:
     loud = 3.2 * hits()  # peaks of 0.96
-    assert np.abs(through(Transient(attack_db=15.0, guard=False), loud)).max() > 2.0
-    assert np.abs(through(Transient(attack_db=15.0), loud)).max() <= 1.0
-    assert np.abs(through(Transient(attack_db=15.0, low_hz=100.0, high_hz=1000.0), loud)).max() <= 1.0
+    assert np.abs(through(TransientShaper(attack_db=15.0, guard=False), loud)).max() > 2.0
+    assert np.abs(through(TransientShaper(attack_db=15.0), loud)).max() <= 1.0
+    assert np.abs(through(TransientShaper(attack_db=15.0, low_hz=100.0, high_hz=1000.0), loud)).max() <= 1.0
     clipped = 1.5 * loud
-    assert np.abs(through(Transient(attack_db=15.0), clipped)).max() <= np.abs(clipped).max()
+    assert np.abs(through(TransientShaper(attack_db=15.0), clipped)).max() <= np.abs(clipped).max()
 
 
 def test_a_band_of_a_shaper_leaves_the_rest() -> None:
     sound = hits() + tone(5000.0)
-    out = through(Transient(attack_db=12.0, sustain_db=-12.0, high_hz=1000.0), sound)
+    out = through(TransientShaper(attack_db=12.0, sustain_db=-12.0, high_hz=1000.0), sound)
     change = np.fft.rfft((out - sound)[0])
     freqs = np.fft.rfftfreq(sound.shape[1], 1 / RATE)
     far = np.abs(change[freqs > 3000.0]).max() / np.abs(change).max()
@@ -193,9 +193,9 @@ def test_a_band_of_a_shaper_leaves_the_rest() -> None:
 
 def test_a_band_above_what_the_file_holds_is_empty() -> None:
     sound = hits(rate=8000)
-    assert np.array_equal(through(Transient(attack_db=12.0, low_hz=4500.0), sound, 8000), sound)
-    whole = through(Transient(attack_db=12.0, high_hz=4500.0), sound, 8000)
-    assert np.array_equal(whole, through(Transient(attack_db=12.0), sound, 8000))
+    assert np.array_equal(through(TransientShaper(attack_db=12.0, low_hz=4500.0), sound, 8000), sound)
+    whole = through(TransientShaper(attack_db=12.0, high_hz=4500.0), sound, 8000)
+    assert np.array_equal(whole, through(TransientShaper(attack_db=12.0), sound, 8000))
 
 
 # ---- compressor and expander
@@ -219,7 +219,7 @@ def test_what_stays_under_the_threshold_passes_bit_for_bit() -> None:
     quiet = 0.01 * music()
     assert np.array_equal(through(Compressor(threshold_db=-6.0, ratio=8.0), quiet), quiet)
     loud = np.clip(0.5 + 0.2 * music(), 0.2, 1.0)
-    open_ = through(Expander(threshold_db=-40.0, ratio=8.0), loud)
+    open_ = through(Gate(threshold_db=-40.0, ratio=8.0), loud)
     assert np.array_equal(open_[:, RATE:], loud[:, RATE:])
 
 
@@ -233,12 +233,12 @@ def test_attack_and_release_take_their_times() -> None:
     assert reduction_db[2 * RATE + round(0.4 * RATE)] == pytest.approx(10.0 * np.exp(-2) * 4 / 3, rel=0.02)
 
 
-def test_the_expander_takes_the_pauses_down_to_its_range() -> None:
+def test_the_gate_takes_the_pauses_down_to_its_range() -> None:
     sound = np.concatenate([tone(1000.0, -10.0, 1.0), tone(1000.0, -50.0, 1.0), tone(1000.0, -10.0, 1.0)], axis=1)
-    out = through(Expander(threshold_db=-40.0, ratio=2.0, knee_db=0.0, range_db=40.0), sound)
+    out = through(Gate(threshold_db=-40.0, ratio=2.0, knee_db=0.0, range_db=40.0), sound)
     assert gain_db(out, sound, slice(2 * RATE - RATE // 4, 2 * RATE)) == pytest.approx(-10.0, abs=0.1)
     assert abs(gain_db(out, sound, slice(RATE // 2, RATE))) < 0.01
-    gated = through(Expander(threshold_db=-40.0, ratio=100.0, range_db=30.0), sound)
+    gated = through(Gate(threshold_db=-40.0, ratio=100.0, range_db=30.0), sound)
     assert gain_db(gated, sound, slice(2 * RATE - RATE // 4, 2 * RATE)) == pytest.approx(-30.0, abs=0.1)
     assert abs(gain_db(gated, sound, slice(2 * RATE + RATE // 50, 3 * RATE))) < 0.1, "it opens again"
 
@@ -299,7 +299,7 @@ def test_what_folds_back_is_stated() -> None:
 def test_mono_below_and_as_it_was_above() -> None:
     low, high = tone(50.0), tone(1000.0)
     sound = low * np.array([[1.0], [-0.5]]) + high * np.array([[1.0], [-1.0]])
-    out = through(MonoMaker(freq_hz=200.0), sound)
+    out = through(MonoBelow(freq_hz=200.0), sound)
     middle = slice(RATE // 2, RATE)
     side, was = (out[0] - out[1])[middle], (sound[0] - sound[1])[middle]
     freqs = np.fft.rfftfreq(len(side), 1 / RATE)
@@ -308,25 +308,26 @@ def test_mono_below_and_as_it_was_above() -> None:
         share = np.abs(np.fft.rfft(side))[bin_] / np.abs(np.fft.rfft(was))[bin_]
         assert share == pytest.approx(expected, abs=0.001)
     assert np.allclose((out[0] + out[1])[middle], (sound[0] + sound[1])[middle], atol=1e-12), "the middle stays"
-    with pytest.raises(UnbakeError, match=r"strips\.x\.chain\[0\]: mono_maker needs a left-right pair"):
-        build_strip("x", Strip(chain=(MonoMaker(freq_hz=100.0),)), RATE, ("M",))
+    with pytest.raises(UnbakeError, match=r"strips\.x\.chain\[0\]: mono_below needs a left-right pair"):
+        build_strip("x", Strip(chain=(MonoBelow(freq_hz=100.0),)), RATE, ("M",))
 
 
-@pytest.mark.parametrize("delay_ms", [0.01, 1.0, 12.3456, 50.0, -0.01, -1.0, -12.3456, -50.0])
+@pytest.mark.parametrize("frames", [0.01, 44.1, 543.21, 20_000.0, -0.01, -44.1, -543.21, -20_000.0])
 @pytest.mark.parametrize("rate", [8000, 44_100])
-def test_a_delay_is_exact_to_the_part_of_a_sample(delay_ms: float, rate: int) -> None:
-    time_s = np.arange(rate) / rate
-    freq_hz = 0.3 * rate
-    out = through(Delay(delay_ms=delay_ms), np.sin(2 * np.pi * freq_hz * time_s)[np.newaxis], rate)[0]
-    expected = np.sin(2 * np.pi * freq_hz * (time_s - delay_ms / 1000.0))
-    inside = slice(rate // 4, rate // 2)
+def test_a_delay_is_exact_to_the_part_of_a_frame(frames: float, rate: int) -> None:
+    at = np.arange(3 * 20_000)
+    out = through(Delay(frames=frames), np.sin(0.6 * np.pi * at)[np.newaxis], rate)[0]
+    expected = np.sin(0.6 * np.pi * (at - frames))
+    inside = slice(25_000, 35_000)
     assert np.abs(out - expected)[inside].max() < 1e-5
 
 
-def test_a_whole_frame_of_delay_moves_samples_and_nothing_else() -> None:
+@pytest.mark.parametrize("frames", [1, 100, -1, -100])
+def test_whole_frames_of_delay_move_samples_bit_for_bit(frames: int) -> None:
     sound = music(RATE)
-    out = through(Delay(delay_ms=1000.0 * 100 / RATE), sound)
-    assert np.allclose(out[:, 100:], sound[:, :-100], atol=1e-9)
+    out = through(Delay(frames=float(frames)), sound)
+    later, earlier = (out, sound) if frames > 0 else (sound, out)
+    assert np.array_equal(later[:, abs(frames) :], earlier[:, : -abs(frames)])
 
 
 def test_an_all_pass_turns_phase_and_leaves_levels() -> None:
@@ -345,10 +346,10 @@ def test_an_all_pass_turns_phase_and_leaves_levels() -> None:
 @pytest.mark.parametrize(
     ("kind", "values"),
     [
-        (Transient, {"attack_db": 15.1}), (Transient, {"sustain_db": -24.5}), (Transient, {"attack_ms": 0.0}),
+        (TransientShaper, {"attack_db": 15.1}), (TransientShaper, {"sustain_db": -24.5}), (TransientShaper, {"attack_ms": 0.0}),
         (Compressor, {"ratio": 0.9}), (Compressor, {"threshold_db": float("nan")}), (Compressor, {"mix": 1.1}),
-        (Expander, {"hold_ms": -1.0}), (DeEsser, {"range_db": 25.0, "freq_hz": 5000.0}), (Delay, {"delay_ms": 51.0}),
-        (MonoMaker, {"freq_hz": 5.0}), (AllPass, {"freq_hz": float("inf")}),
+        (Gate, {"hold_ms": -1.0}), (DeEsser, {"range_db": 25.0, "freq_hz": 5000.0}), (Delay, {"frames": 20_001.0}),
+        (MonoBelow, {"freq_hz": 5.0}), (AllPass, {"freq_hz": float("inf")}),
     ],
 )  # fmt: skip
 def test_values_beyond_their_range_are_refused(kind: type[StripProcessor], values: dict[str, float]) -> None:
@@ -371,6 +372,6 @@ def test_at_their_limits_all_of_them_run() -> None:
 
 
 def test_a_frequency_that_the_file_has_not_got_is_refused() -> None:
-    for processor in (MonoMaker(freq_hz=5000.0), DeEsser(freq_hz=6000.0, range_db=3.0), AllPass(freq_hz=4000.0)):
+    for processor in (MonoBelow(freq_hz=5000.0), DeEsser(freq_hz=6000.0, range_db=3.0), AllPass(freq_hz=4000.0)):
         with pytest.raises(UnbakeError, match=r"strips\.x\.chain\[0\]: freq_hz is \d+, above 3920 Hz"):
             build_strip("x", Strip(chain=(processor,)), 8000, STEREO)
