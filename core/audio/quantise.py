@@ -83,9 +83,14 @@ def quantise(block: Block, bits: int, dither_lsb: Block | None = None) -> Codes:
         levels += dither_lsb
     np.rint(levels, out=levels)
     np.clip(levels, -scale, scale - 1.0, out=levels)
+    check_numbers(levels)
+    return levels.astype(np.int32)
+
+
+def check_numbers(levels: Block) -> None:
+    """Raises UnbakeError when a sample is not a number."""
     if np.isnan(levels).any():
         raise UnbakeError("the sum holds samples that are not numbers, which integers can't express")
-    return levels.astype(np.int32)
 
 
 def codes_to_float(codes: Codes, bits: int) -> Block:

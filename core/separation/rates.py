@@ -5,7 +5,7 @@ A frame n of the one rate is the frame n * to / from of the other; the converter
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import soxr
@@ -23,28 +23,36 @@ def converted_length(frames: int, from_rate: int, to_rate: int) -> int:
 
 
 class Converter:
-    """Turns a stream of float32 [n, channels] at one rate into exactly `length` frames at another."""
+    """Turns a stream of floats [n, channels], of `dtype`, at one rate into exactly `length` frames at another."""
 
-    def __init__(self, from_rate: int, to_rate: int, channels: int, length: int) -> None:
+    def __init__(
+        self,
+        from_rate: int,
+        to_rate: int,
+        channels: int,
+        length: int,
+        dtype: Literal["float32", "float64"] = "float32",
+    ) -> None:
         self.ratio = from_rate / to_rate
         self.channels = channels
         self.left = length
+        self.dtype = dtype
         self.stream = (
             None
             if from_rate == to_rate
-            else soxr.ResampleStream(from_rate, to_rate, channels, dtype="float32", quality="VHQ")
+            else soxr.ResampleStream(from_rate, to_rate, channels, dtype=dtype, quality="VHQ")
         )
 
-    def push(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    def push(self, frames: NDArray[Any]) -> NDArray[Any]:
         """What came out for the frames that went in; the converter holds some back until `finish`."""
         return self._cut(frames if self.stream is None else self.stream.resample_chunk(np.ascontiguousarray(frames)))
 
-    def finish(self) -> NDArray[np.float32]:
+    def finish(self) -> NDArray[Any]:
         """The rest. The signal is taken to be zero after its end, so that its last frames ring out as they should."""
-        silence = np.zeros((int(np.ceil((self.left + 1) * self.ratio)) + 1, self.channels), np.float32)
+        silence = np.zeros((int(np.ceil((self.left + 1) * self.ratio)) + 1, self.channels), self.dtype)
         return self._cut(silence if self.stream is None else self.stream.resample_chunk(silence, last=True))
 
-    def _cut(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _cut(self, frames: NDArray[Any]) -> NDArray[Any]:
         frames = frames[: self.left]
         self.left -= len(frames)
         return frames
