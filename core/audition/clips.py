@@ -154,7 +154,7 @@ class Clips:
         state = self._states.get((content, first))
         if state is not None:
             monitor.resume(state)
-        else:
+        elif monitor.frame != first:
             monitor.seek(first)
         sounds = np.empty((len(STREAMS), clip.channels, last - first), "<f4")
         while monitor.frame < last:
@@ -164,7 +164,8 @@ class Clips:
             sides = monitor.read(min(BLOCK_FRAMES, last - monitor.frame))
             for sound, name in zip(sounds, STREAMS, strict=True):
                 sound[:, here : monitor.frame - first] = sides.stream(name)
-        self._states[content, last] = monitor.state()
+        if monitor.copyable:
+            self._states[content, last] = monitor.state()
         while len(self._states) > STATES:
             self._states.popitem(last=False)
         return Segment({name: sound.tobytes() for name, sound in zip(STREAMS, sounds, strict=True)})

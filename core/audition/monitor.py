@@ -107,6 +107,11 @@ class Monitor:
         """The next frames of both sides; past the end what the processors ring on with."""
         return Sides(self._source.read(frames), self._repair.read(frames))
 
+    @property
+    def copyable(self) -> bool:
+        """Whether `state` can be asked for: not with a plug-in in either side."""
+        return self._source.copyable and self._repair.copyable
+
     def state(self) -> MonitorState:
         """What it remembers; `resume` of this or another monitor of the same session goes on identically."""
         return MonitorState(self._source.state(), self._repair.state())

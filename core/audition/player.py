@@ -212,7 +212,7 @@ class Player:
             return self._backwards(most)
         first, last = self._loop or (0, self._end)
         looping = self._loop is not None and self._speed == 1
-        if looping and self._loop_start is None and self._frame == first:
+        if looping and self._loop_start is None and self._frame == first and self._monitor.copyable:
             self._loop_start = first, self._monitor.state()
         if looping and self._frame >= last:
             self._go(first)
@@ -298,7 +298,8 @@ class Player:
         if self._loop_start is not None and self._loop_start[0] == frame:
             self._monitor.resume(self._loop_start[1])
         else:
-            self._monitor.seek(frame)
+            # a plug-in has to be heard anew at every turn of a loop, while the sound goes on
+            self._monitor.seek(frame, None if self._monitor.copyable else self._edit_pre_roll(self._monitor))
         self._fade_in()
 
     def _keep_tail(self) -> None:

@@ -89,6 +89,8 @@ def check_session(session: Session, stems: Mapping[str, Path]) -> Operation[Sess
         info = bus.info
         source = stack.enter_context(open_reader(Path(session.source.path)))
         strips = [_StripMeter(name, session, _open(name, stems, info, stack)) for name in session.changed]
+        for strip in strips:
+            stack.callback(strip.close)
         stem_sum = _StemSum([_open(name, stems, info, stack) for name in _parts(session, stems)])
         change = _ChangeMeter(info) if strips or output else None
         identical, overs, rest, peak, done = True, 0, 0.0, 0.0, 0
@@ -163,6 +165,10 @@ class _StripMeter:
         self._level.push(block)
         self._bands.push(block)
         return block
+
+    def close(self) -> None:
+        """Lets go of what the strip's processors hold outside this process."""
+        self._delta.close()
 
     def result(self, frames: int) -> StripChange:
         """The figures of `frames` frames, which must be all that were handed out."""

@@ -59,6 +59,15 @@ class StripDelta:
         """Frames that a start in the middle has to hear first."""
         return self._processed.memory
 
+    @property
+    def copyable(self) -> bool:
+        """Whether `state` can be asked for."""
+        return self._processed.copyable
+
+    def close(self) -> None:
+        """Lets go of what its processors hold outside this process. The stem's file is whoever's opened it."""
+        self._processed.close()
+
     def seek(self, frame: int) -> None:
         """Begins anew at a frame, as if nothing had been before."""
         self._stem.seek(min(frame, self._stem.info.frames))
@@ -119,17 +128,14 @@ class Graph:
             self._source = self._open.enter_context(open_reader(Path(session.source.path)))
             self.info: AudioInfo = self._source.info
             self._alone = alone is not None
-            self._strips = [
-                StripDelta(
-                    name,
-                    session.strips.get(name, Strip()),
-                    self._open.enter_context(open_stem(name, stems, self.info)),
-                    alone=self._alone,
-                )
-                for name in (session.changed if alone is None else alone)
-            ]
+            self._strips: list[StripDelta] = []
+            for name in session.changed if alone is None else alone:
+                stem = self._open.enter_context(open_stem(name, stems, self.info))
+                self._strips.append(StripDelta(name, session.strips.get(name, Strip()), stem, alone=self._alone))
+                self._open.callback(self._strips[-1].close)
             master = () if self._alone else (*session.master_active, *extra_master)
             self._output = Aligned(Series(build_master(master, self.info)), self._sum)
+            self._open.callback(self._output.close)
         except BaseException:
             self._open.close()
             raise
@@ -164,6 +170,11 @@ class Graph:
         self._output.reset()
         while self.frame < frame:
             self.read(min(BLOCK_FRAMES, frame - self.frame))
+
+    @property
+    def copyable(self) -> bool:
+        """Whether `state` can be asked for. A plug-in's can't: who wants to go back has to `seek`."""
+        return self._output.copyable and all(strip.copyable for strip in self._strips)
 
     def state(self) -> GraphState:
         """What it remembers, for `resume` of a graph of the same session, which then goes on identically."""

@@ -16,7 +16,8 @@ Block = NDArray[np.float64]
 class Stage(Protocol):
     """A processor built for one sample rate and channel layout.
 
-    It remembers what it must from block to block, so that block sizes never matter.
+    It remembers what it must from block to block, so that block sizes never matter. One that lives in another process
+    says `copyable = False`, since what it remembers is out of reach, and has a `close`.
     """
 
     latency: int
@@ -40,6 +41,7 @@ class Series:
         self._stages = tuple(stages)
         self.latency = sum(stage.latency for stage in self._stages)
         self.memory = sum(stage.memory for stage in self._stages)
+        self.copyable = all(getattr(stage, "copyable", True) for stage in self._stages)
 
     def process(self, block: Block) -> Block:
         """The block through all stages in order."""
@@ -51,6 +53,12 @@ class Series:
         """Resets every stage."""
         for stage in self._stages:
             stage.reset()
+
+    def close(self) -> None:
+        """Lets go of what stages hold outside this process; none of them may be used any more."""
+        for stage in self._stages:
+            if (close := getattr(stage, "close", None)) is not None:
+                close()
 
 
 AlignedState = tuple[Stage, bool]
@@ -68,6 +76,8 @@ class Aligned:
         self._stage = stage
         self._read = read
         self.memory = stage.memory
+        self.copyable = getattr(stage, "copyable", True)
+        """Whether `state` can be asked for."""
         self._primed = False
 
     def read(self, frames: int) -> Block:
@@ -91,3 +101,8 @@ class Aligned:
         """Goes on as if it had heard what the state had; what it reads must go on there, too."""
         stage, self._primed = state
         self._stage = copy.deepcopy(stage)
+
+    def close(self) -> None:
+        """Lets go of what the stage holds outside this process."""
+        if (close := getattr(self._stage, "close", None)) is not None:
+            close()
