@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 from core.session.processors import (
     SHARE_STEPS,
+    UNSAID,
     Checked,
     Dither,
     FaderDb,
@@ -167,7 +168,15 @@ __all__ = [
 def audible_key(session: Session) -> bytes:
     """What decides the samples of a render, as bytes: equal for sessions that must sound the same.
 
-    Leaves out paths and rights, so that a session moved to another folder gives the same dither.
+    Leaves out paths and rights, so that a session moved to another folder gives the same dither, and fields that say
+    nothing by default, so that it does so whether or not it was written before there were such fields.
     """
     parts = (session.source.sha256, {name: session.strips[name] for name in session.changed}, session.master)
-    return msgspec.json.encode(parts, order="deterministic")
+    plain = msgspec.json.decode(msgspec.json.encode(parts, order="deterministic"))
+    return msgspec.json.encode(_without_unsaid(plain))
+
+
+def _without_unsaid(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_unsaid(item) for key, item in value.items() if key not in UNSAID or item != UNSAID[key]}
+    return [_without_unsaid(item) for item in value] if isinstance(value, list) else value

@@ -16,7 +16,7 @@ from core import places
 from core.errors import UnbakeError
 from core.session import toml
 from core.session.document import RESIDUAL, SCHEMA, MasterProcessor, Separation, Session, Source, Strip
-from core.session.processors import AT_A_FREQUENCY, HIGHEST_SHARE, OF_PAIRS, Processor
+from core.session.processors import AT_A_FREQUENCY, HIGHEST_SHARE, Processor, needs_pair
 from core.session.toml import Origin, Steps
 
 SUFFIX = ".unbake.toml"
@@ -102,7 +102,8 @@ def convert_master(value: Any, origin: Origin) -> tuple[MasterProcessor, ...]:
 def check_strips(session: Session, origin: Origin) -> None:
     """Refuses what the session's own source and separation can't do.
 
-    Strips of stems that are not made, an equaliser above 0.49 of the sample rate, a balance or width of a mono file.
+    Strips of stems that are not made, an equaliser above 0.49 of the sample rate, and in a mono file what needs a
+    left-right pair.
     """
     stems = session.separation.stems
     for name, strip in session.strips.items():
@@ -121,9 +122,9 @@ def _check_processors(session: Session, chain: Sequence[Processor], steps: Steps
         if isinstance(processor, AT_A_FREQUENCY) and processor.active and processor.freq_hz > highest_hz:
             what = f"is {processor.freq_hz:g}, above {highest_hz:g}, the highest for {session.source.sample_rate} Hz"
             origin.fail(what, (*steps, place, "freq_hz"))
-        if isinstance(processor, OF_PAIRS) and processor.active and session.source.channels == 1:
-            kind = str(processor.__struct_config__.tag)
-            origin.fail(f"{kind} needs a left-right pair, and the source is mono", (*steps, place))
+        paired = needs_pair(processor) if processor.active and session.source.channels == 1 else None
+        if paired is not None:
+            origin.fail(f"{paired} needs a left-right pair, and the source is mono", (*steps, place))
 
 
 def set_values(session: Session, assignments: list[str], *, check: bool = True) -> Session:

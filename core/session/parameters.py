@@ -25,6 +25,7 @@ Value = float | int | str | bool
 
 _KINDS: dict[type, Kind] = {float: "number", int: "whole", bool: "switch"}
 _NUMBER = re.compile(r"([+-]?)\s*(\d+(?:[.,]\d*)?|[.,]\d+)\s*(.*)", re.DOTALL)
+_COMMON = ("placement", "bypass")
 _MULTIPLES = {"Hz": {"k": 1000, "khz": 1000}, "ms": {"s": 1000}}
 _SWITCH = {"on": True, "yes": True, "true": True, "off": False, "no": False, "false": False}
 
@@ -56,14 +57,15 @@ class Parameter(Struct, frozen=True):
 
 @cache
 def parameters_of(kind: type[Struct]) -> tuple[Parameter, ...]:
-    """Everything that can be set on a class of processor, or on `Strip`, in the order of its fields, `bypass` last.
+    """Everything that can be set on a class of processor, or on `Strip`, in the order of its fields.
 
+    What every processor (or every equaliser) has comes last, `bypass` at the very end.
     A field that is neither a number nor a choice nor a switch (a strip's chain) is left out. Raises TypeError for a
     number without range, unit or steps, and for a required field without `start`.
     """
     found = [_parameter(kind, field) for field in msgspec.structs.fields(kind)]
     known = [parameter for parameter in found if parameter is not None]
-    return tuple(sorted(known, key=lambda parameter: parameter.name == "bypass"))
+    return tuple(sorted(known, key=lambda each: _COMMON.index(each.name) if each.name in _COMMON else -1))
 
 
 def parameter_of(kind: type[Struct], name: str) -> Parameter:

@@ -22,6 +22,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta
 
+UNSAID: dict[str, Any] = {"placement": "all", "eq_phase": "minimum", "points": [], "sidechain": ""}
+"""Fields that are not written down while they are at their defaults, as plain values: they say nothing then."""
+Placement = Literal["all", "mid", "side", "left", "right"]
 DB_STEPS = {"unit": "dB", "fine": 0.1, "coarse": 1.0, "bare": True}
 SHARE_STEPS = {"unit": "%", "fine": 0.01, "coarse": 0.1}
 
@@ -116,13 +119,15 @@ Mix = Annotated[float, Meta(ge=0.0, le=1.0, title="mix", description="share of w
 def field_limits(kind: type) -> dict[str, tuple[float | None, float | None]]:
     """The lowest and highest value of every number in a struct, by field name; None where it is open."""
     limits: dict[str, tuple[float | None, float | None]] = {}
-    for name, hint in get_type_hints(kind, include_extras=True).items():
-        if get_origin(hint) is Annotated and get_args(hint)[0] in (float, int):
-            metas = [extra for extra in get_args(hint) if isinstance(extra, Meta)]
-            low = next((meta.ge for meta in metas if meta.ge is not None), None)
-            limits[name] = (low, next((meta.le for meta in metas if meta.le is not None), None))
-        elif hint is float:
-            limits[name] = (None, None)
+    for name, hints in get_type_hints(kind, include_extras=True).items():
+        # a number that may be left out is one of a union
+        for hint in (hints, *get_args(hints)):
+            if get_origin(hint) is Annotated and get_args(hint)[0] in (float, int):
+                metas = [extra for extra in get_args(hint) if isinstance(extra, Meta)]
+                low = next((meta.ge for meta in metas if meta.ge is not None), None)
+                limits[name] = (low, next((meta.le for meta in metas if meta.le is not None), None))
+            elif hint is float and name not in limits:
+                limits[name] = (None, None)
     return limits
 
 
@@ -158,8 +163,18 @@ class Processor(Checked, frozen=True, tag_field="type", kw_only=True):
         return not (self.bypass or self.neutral)
 
 
-class Bell(Processor, frozen=True, tag="bell", kw_only=True):
-    """Boost or cut around one frequency (peaking filter of the RBJ Audio EQ Cookbook), minimum phase."""
+class EqualiserBand(Processor, frozen=True, kw_only=True):
+    """A linear filter: minimum phase, or linear phase where its strip says so."""
+
+    freq_hz: Frequency
+    placement: Annotated[
+        Placement,
+        Meta(title="acts on", description="all channels, or a part of every left-right pair", extra={"unit": ""}),
+    ] = "all"
+
+
+class Bell(EqualiserBand, frozen=True, tag="bell", kw_only=True):
+    """Boost or cut around one frequency (peaking filter of the RBJ Audio EQ Cookbook)."""
 
     freq_hz: Annotated[Frequency, Meta(description="centre of the boost or cut", extra={"start": 250.0})]
     gain_db: GainDb = 0.0
@@ -170,7 +185,7 @@ class Bell(Processor, frozen=True, tag="bell", kw_only=True):
         return self.gain_db == 0.0
 
 
-class LowShelf(Processor, frozen=True, tag="low_shelf", kw_only=True):
+class LowShelf(EqualiserBand, frozen=True, tag="low_shelf", kw_only=True):
     """Boost or cut below a frequency (RBJ cookbook shelf), half of the gain at the frequency itself."""
 
     freq_hz: Annotated[Frequency, Meta(description="where half of the gain is reached", extra={"start": 120.0})]
@@ -188,7 +203,7 @@ class HighShelf(LowShelf, frozen=True, tag="high_shelf", kw_only=True):
     freq_hz: Annotated[Frequency, Meta(description="where half of the gain is reached", extra={"start": 8000.0})]
 
 
-class LowCut(Processor, frozen=True, tag="low_cut", kw_only=True):
+class LowCut(EqualiserBand, frozen=True, tag="low_cut", kw_only=True):
     """High-pass, Butterworth, -3 dB at its frequency."""
 
     freq_hz: Annotated[Frequency, Meta(description="corner, 3 dB down; what is lower goes", extra={"start": 30.0})]
@@ -201,14 +216,14 @@ class HighCut(LowCut, frozen=True, tag="high_cut", kw_only=True):
     freq_hz: Annotated[Frequency, Meta(description="corner, 3 dB down; what is higher goes", extra={"start": 18_000.0})]
 
 
-class Notch(Processor, frozen=True, tag="notch", kw_only=True):
+class Notch(EqualiserBand, frozen=True, tag="notch", kw_only=True):
     """Takes one frequency out altogether (RBJ cookbook notch)."""
 
     freq_hz: Annotated[Frequency, Meta(description="what is taken out", extra={"start": 50.0})]
     q: Quality = 10.0
 
 
-class Tilt(Processor, frozen=True, tag="tilt", kw_only=True):
+class Tilt(EqualiserBand, frozen=True, tag="tilt", kw_only=True):
     """Turns the whole spectrum around one frequency: half of the gain up above it, half down below."""
 
     freq_hz: Annotated[Frequency, Meta(description="where the level stays as it is", extra={"start": 1000.0})]
@@ -361,7 +376,7 @@ class MonoBelow(Processor, frozen=True, tag="mono_below", kw_only=True):
     freq_hz: Annotated[Frequency, Meta(description="the side is 6 dB down here", extra={"start": 120.0})]
 
 
-class AllPass(Processor, frozen=True, tag="all_pass", kw_only=True):
+class AllPass(EqualiserBand, frozen=True, tag="all_pass", kw_only=True):
     """Turns the phase by 180 degrees at one frequency, and by 360 far above it; levels stay (RBJ cookbook APF)."""
 
     freq_hz: Annotated[Frequency, Meta(description="where the phase is turned by 180 degrees", extra={"start": 100.0})]
@@ -402,11 +417,15 @@ class Limiter(Processor, frozen=True, tag="limiter", kw_only=True):
     ] = -1.0
 
 
+DitherShape = Literal["flat", "highpass", "f_weighted"]
+
+
 class Dither(Processor, frozen=True, tag="dither", kw_only=True):
     """TPDF dither in place of the automatic one. Master only; bypassed, it turns dithering off.
 
-    `bits` is the word length dithered to, 0 that of the output; `shape` is `flat` (white) or `highpass` (first
-    difference: the same power, moved up out of the ear's best range).
+    `bits` is the word length dithered to, 0 that of the output; `shape` is `flat` (white), `highpass` (first
+    difference: the same power, moved up out of the ear's best range) or `f_weighted` (flat dither, and the error of
+    rounding fed back through Wannamaker's F-weighted filter: more power, where the ear is dullest).
     """
 
     bits: Annotated[
@@ -420,8 +439,7 @@ class Dither(Processor, frozen=True, tag="dither", kw_only=True):
         ),
     ] = 0
     shape: Annotated[
-        Literal["flat", "highpass"],
-        Meta(title="shape", description="spectrum of the noise", extra={"unit": "", "bare": True}),
+        DitherShape, Meta(title="shape", description="spectrum of the noise", extra={"unit": "", "bare": True})
     ] = "flat"
 
 
@@ -435,11 +453,18 @@ MasterProcessor = (
 )  # fmt: skip
 HIGHEST_SHARE = 0.49
 """Highest frequency of an equaliser as a share of the sample rate."""
-EQUALISERS = (Bell, LowShelf, HighShelf, LowCut, HighCut, Notch, Tilt, AllPass)
-AT_A_FREQUENCY = (*EQUALISERS, MonoBelow, DeEsser)
+AT_A_FREQUENCY = (EqualiserBand, MonoBelow, DeEsser)
 """Those whose `freq_hz` must be one that the file can hold."""
 OF_PAIRS = (Width, MonoBelow)
 """Those that need a left and a right."""
+
+
+def needs_pair(processor: Processor) -> str | None:
+    """What of a processor needs a left and a right, in words; None where nothing does."""
+    kind = str(processor.__struct_config__.tag)
+    if isinstance(processor, EqualiserBand) and processor.placement != "all":
+        return f"{kind} on {processor.placement}"
+    return kind if isinstance(processor, OF_PAIRS) else None
 
 
 def kinds() -> dict[str, type[Processor]]:

@@ -16,7 +16,7 @@ import msgspec
 import tomli_w
 
 from core.errors import UnbakeError, os_error
-from core.session.processors import kinds
+from core.session.processors import UNSAID, kinds
 
 T = TypeVar("T")
 Steps = tuple[str | int, ...]
@@ -25,6 +25,8 @@ Steps = tuple[str | int, ...]
 _HEADER = re.compile(r"^\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(r"""^\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+))*)\s*=""")
 _STEP = re.compile(r"\[(\d+)\]|\.?([^.\[\]]+)")
+_UNSAID = {"bypass": False, **UNSAID}
+_VERBATIM = ("rights",)
 UNKNOWN = "no such key"
 NO_CHOICE = "not one of the values it can have"
 _ERROR_PATH = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
@@ -49,13 +51,19 @@ def parse(text: str, where: str) -> dict[str, Any]:
 
 
 def dump(tables: dict[str, Any]) -> str:
-    """Tables as TOML, leaving out None (TOML has no null), empty tables, and `bypass` where nothing is bypassed."""
-    return tomli_w.dumps(_without_nothing(tables))
+    """Tables as TOML, leaving out None (TOML has no null), empty tables, and fields that say nothing by default."""
+    return tomli_w.dumps({**_without_nothing(tables), **{key: tables[key] for key in _VERBATIM if tables.get(key)}})
+
+
+def says_nothing(key: str, value: Any) -> bool:
+    """Whether a field of a strip or a processor is one that is left out while it is at its default."""
+    default = _UNSAID.get(key)
+    return default is not None and (list(value) if isinstance(value, tuple) else value) == default
 
 
 def _without_nothing(value: Any) -> Any:
     if isinstance(value, dict):
-        kept = {key: item for key, item in value.items() if item is not None and not (key == "bypass" and not item)}
+        kept = {key: item for key, item in value.items() if item is not None and not says_nothing(key, item)}
         return {key: _without_nothing(item) for key, item in kept.items() if item != {}}
     if isinstance(value, (list, tuple)):
         return [_without_nothing(item) for item in value]
@@ -169,7 +177,8 @@ def _plainly(what: str) -> tuple[str, str | None]:
         return f"must be {match[2]} {match[3]}", None
     if match := re.match(r"Expected `(.+?)`, got `(.+?)`", what):
         kinds = {"float": "a number", "int": "a whole number", "str": "text", "array": "a list", "object": "a table"}
-        return f"must be {kinds.get(match[1], match[1])}", None
+        wanted = match[1].removesuffix(" | null")
+        return f"must be {kinds.get(wanted, wanted)}", None
     return what, None
 
 

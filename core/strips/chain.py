@@ -9,12 +9,12 @@ import numpy as np
 from core.errors import UnbakeError
 from core.session.document import Strip
 from core.session.processors import (
-    EQUALISERS,
     Compressor,
     DeEsser,
     Delay,
-    Gate,
+    EqualiserBand,
     Gain,
+    Gate,
     MonoBelow,
     Processor,
     Saturation,
@@ -22,8 +22,8 @@ from core.session.processors import (
     Width,
 )
 from core.strips.dynamics import CompressorStage, DeEsserStage, GateStage
-from core.strips.eq import Equaliser, Sections, check_frequency, sections
-from core.strips.image import Level, PairMono, PairWidth, TimeShift, db_to_gain, fader
+from core.strips.eq import Equaliser, check_frequency, sections
+from core.strips.image import Level, PairMono, PairPart, PairWidth, TimeShift, check_pairs, db_to_gain, fader
 from core.strips.saturation import SaturationStage
 from core.strips.stage import Series, Stage
 from core.strips.transients import TransientStage
@@ -46,24 +46,28 @@ def build_strip(name: str, strip: Strip, sample_rate: int, speakers: Sequence[st
 def build_chain(
     path: str, processors: Iterable[Processor], sample_rate: int, speakers: Sequence[str], *, first: int = 0
 ) -> list[Stage]:
-    """Stages of the active processors. Neighbouring equalisers run as one cascade, which computes the same.
+    """Stages of the active processors. Neighbouring equalisers of one placement run as one cascade.
 
     Errors name `path[n]`, counting from `first`.
     """
     stages: list[Stage] = []
-    waiting: list[Sections] = []
+    waiting: list[EqualiserBand] = []
 
     def flush() -> None:
         if waiting:
-            stages.append(Equaliser(np.concatenate(waiting), len(speakers)))
+            stages.append(_cascade(waiting, sample_rate, speakers))
             waiting.clear()
 
     for place, processor in enumerate(processors, first):
         if not processor.active:
             continue
         try:
-            if isinstance(processor, EQUALISERS):
-                waiting.append(sections(processor, sample_rate))
+            if isinstance(processor, EqualiserBand):
+                check_frequency(processor.freq_hz, sample_rate)
+                check_pairs(processor, speakers)
+                if waiting and waiting[0].placement != processor.placement:
+                    flush()
+                waiting.append(processor)
                 continue
             flush()
             stages.append(_build(processor, sample_rate, speakers))
@@ -73,15 +77,26 @@ def build_chain(
     return stages
 
 
+def _cascade(bands: Sequence[EqualiserBand], sample_rate: int, speakers: Sequence[str]) -> Stage:
+    """Equalisers of one placement as one stage."""
+    filters = np.concatenate([sections(band, sample_rate) for band in bands])
+    placement = bands[0].placement
+    if placement == "all":
+        return Equaliser(filters, len(speakers))
+    return PairPart(placement, speakers, lambda channels: Equaliser(filters, channels))
+
+
 def _build(processor: Processor, sample_rate: int, speakers: Sequence[str]) -> Stage:
     channels = len(speakers)
     match processor:
         case Gain(gain_db=gain_db):
             return Level(np.full(channels, db_to_gain(gain_db)))
         case Width(amount=amount):
+            check_pairs(processor, speakers)
             return PairWidth(amount, speakers)
         case MonoBelow(freq_hz=freq_hz):
             check_frequency(freq_hz, sample_rate)
+            check_pairs(processor, speakers)
             return PairMono(freq_hz, sample_rate, speakers)
         case Delay(frames=frames):
             return TimeShift(frames, channels)

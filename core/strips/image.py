@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import UnbakeError
+from core.session.processors import Placement, Processor, needs_pair
 from core.strips.bands import Band, Fir
 from core.strips.bands import Delay as FrameDelay
 from core.strips.stage import Block, Series, Stage
@@ -25,6 +26,13 @@ def db_to_gain(gain_db: float) -> float:
 def pairs_of(speakers: Sequence[str]) -> list[tuple[int, int]]:
     """Channel numbers of every left-right pair that is there."""
     return [(speakers.index(left), speakers.index(right)) for left, right in PAIRS if {left, right} <= set(speakers)]
+
+
+def check_pairs(processor: Processor, speakers: Sequence[str]) -> None:
+    """Raises UnbakeError for a processor that needs a left and a right where there are none."""
+    paired = needs_pair(processor)
+    if paired is not None and not pairs_of(speakers):
+        raise UnbakeError(f"{paired} needs a left-right pair, and this file has none")
 
 
 class Level:
@@ -53,8 +61,6 @@ class PairWidth:
     def __init__(self, amount: float, speakers: Sequence[str]) -> None:
         self._amount = amount
         self._pairs = pairs_of(speakers)
-        if not self._pairs:
-            raise UnbakeError("width needs a left-right pair, and this file is mono")
 
     def process(self, block: Block) -> Block:
         """Widens or narrows a block float64 [channels, frames]."""
@@ -69,13 +75,53 @@ class PairWidth:
         """Nothing is remembered."""
 
 
+class PairPart:
+    """A stage on the mid, the side, the left or the right of every left-right pair; the rest is only delayed.
+
+    What the stage changes is added to both channels, so that of the other part nothing is touched.
+    """
+
+    def __init__(self, placement: Placement, speakers: Sequence[str], build: Callable[[int], Stage]) -> None:
+        self._placement = placement
+        self._lefts, self._rights = (list(channels) for channels in zip(*pairs_of(speakers), strict=True))
+        self._stage = build(len(self._lefts))
+        self.latency, self.memory = self._stage.latency, self._stage.memory
+        self._whole = FrameDelay(self.latency, len(speakers))
+
+    def process(self, block: Block) -> Block:
+        """Treats a part of a block float64 [channels, frames], `latency` frames late."""
+        treated = self._stage.process(self._part(block))
+        whole = self._whole.process(block)
+        found = whole.copy()
+        if self._placement in ("left", "right"):
+            found[self._lefts if self._placement == "left" else self._rights] = treated
+            return found
+        added = treated - self._part(whole)
+        found[self._lefts] += added
+        found[self._rights] += added if self._placement == "mid" else -added
+        return found
+
+    def _part(self, block: Block) -> Block:
+        left, right = block[self._lefts], block[self._rights]
+        match self._placement:
+            case "mid":
+                return (left + right) / 2
+            case "side":
+                return (left - right) / 2
+            case _:
+                return left if self._placement == "left" else right
+
+    def reset(self) -> None:
+        """Forgets everything heard."""
+        self._stage.reset()
+        self._whole.reset()
+
+
 class PairMono:
     """Takes the side of every left-right pair out below a frequency (linear phase); other channels are only delayed."""
 
     def __init__(self, freq_hz: float, sample_rate: int, speakers: Sequence[str]) -> None:
         self._pairs = pairs_of(speakers)
-        if not self._pairs:
-            raise UnbakeError("mono_below needs a left-right pair, and this file is mono")
         self._low = Band(0.0, freq_hz, sample_rate, len(speakers))
         self.latency, self.memory = self._low.latency, self._low.memory
 

@@ -75,11 +75,29 @@ def test_the_audible_key_knows_sound_from_paperwork() -> None:
     assert audible_key(one) != audible_key(session(strips={"bass": Strip(gain_db=-2.1)}))
 
 
+def test_a_session_keeps_its_key_while_what_came_later_is_at_its_default() -> None:
+    one = session(strips={"bass": Strip(chain=(Bell(freq_hz=250.0, gain_db=-2.0),))}, master=(Gain(gain_db=1.0),))
+    strip = '{"gain_db":0.0,"pan":0.0,"polarity":1,"mode":"replace","blend":0.0,"chain":['
+    bell = '{"type":"bell","bypass":false,"freq_hz":250.0,"gain_db":-2.0,"q":0.7}'
+    master = '[{"type":"gain","bypass":false,"gain_db":1.0}]'
+    assert audible_key(one).decode() == f'["{"ab" * 32}",{{"bass":{strip}{bell}]}}}},{master}]'
+    placed = session(strips={"bass": Strip(chain=(Bell(freq_hz=250.0, gain_db=-2.0, placement="side"),))})
+    assert audible_key(one) != audible_key(placed)
+    assert "placement" not in files.dumps(one)
+    assert 'placement = "side"' in files.dumps(placed)
+    assert 'placement = "all"' in files.dumps(session(rights={"placement": "all"})), "rights are the engineer's"
+
+
 gains = st.floats(-24, 24, allow_nan=False)
 processors = st.one_of(
     st.builds(Bell, freq_hz=st.floats(10, 20_000), gain_db=gains, q=st.floats(0.1, 40), bypass=st.booleans()),
     st.builds(LowShelf, freq_hz=st.floats(10, 20_000), gain_db=gains, slope=st.floats(0.1, 1)),
-    st.builds(HighCut, freq_hz=st.floats(10, 20_000), slope_db_oct=st.sampled_from((6, 12, 18, 24, 30, 36, 42, 48))),
+    st.builds(
+        HighCut,
+        freq_hz=st.floats(10, 20_000),
+        slope_db_oct=st.sampled_from((6, 12, 18, 24, 30, 36, 42, 48)),
+        placement=st.sampled_from(("all", "mid", "side", "left", "right")),
+    ),
     st.builds(Width, amount=st.floats(0, 2)),
 )
 strips = st.builds(

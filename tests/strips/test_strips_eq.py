@@ -8,8 +8,20 @@ from scipy import signal
 
 from core.errors import UnbakeError
 from core.session.document import Strip
-from core.session.processors import Bell, Gain, HighCut, HighShelf, LowCut, LowShelf, Notch, StripProcessor, Tilt, Width
-from core.strips.chain import build_strip
+from core.session.processors import (
+    Bell,
+    Gain,
+    HighCut,
+    HighShelf,
+    LowCut,
+    LowShelf,
+    Notch,
+    Placement,
+    StripProcessor,
+    Tilt,
+    Width,
+)
+from core.strips.chain import build_chain, build_strip
 from core.strips.eq import response_db
 
 FREQS = np.array([20.0, 60.0, 250.0, 1000.0, 4000.0, 12_000.0, 20_000.0])
@@ -83,6 +95,51 @@ def test_the_chain_does_what_its_curve_says() -> None:
     assert spectrum[20:] == pytest.approx(promised, abs=0.01)
 
 
+SURROUND = ("L", "R", "C", "LFE", "Ls", "Rs")
+
+
+def alone(sound: np.ndarray, *bands: StripProcessor) -> np.ndarray:
+    """Every channel by itself through minimum-phase bands."""
+    return np.concatenate([build_strip("bass", Strip(chain=bands), 44_100, ("M",)).process(row[None]) for row in sound])
+
+
+@pytest.mark.parametrize("placement", ["mid", "side", "left", "right"])
+def test_a_band_acts_on_its_part_of_every_pair_and_on_nothing_else(placement: Placement) -> None:
+    sound = noise(4000, channels=6)
+    bell = Bell(freq_hz=1000.0, gain_db=9.0, placement=placement)
+    out = build_strip("bass", Strip(chain=(bell,)), 44_100, SURROUND).process(sound)
+    assert np.array_equal(out[2:4], sound[2:4]), "centre and LFE are of no pair"
+    for left, right in ((0, 1), (4, 5)):
+        parts, treated = (
+            {
+                "left": each[left],
+                "right": each[right],
+                "mid": (each[left] + each[right]) / 2,
+                "side": (each[left] - each[right]) / 2,
+            }
+            for each in (sound, out)
+        )
+        other = {"left": "right", "right": "left", "mid": "side", "side": "mid"}[placement]
+        expected = alone(parts[placement][None], Bell(freq_hz=1000.0, gain_db=9.0))[0]
+        assert treated[placement] == pytest.approx(expected, abs=1e-14)
+        assert treated[other] == pytest.approx(parts[other], abs=1e-15)
+
+
+def test_the_same_band_on_mid_and_side_is_the_band_on_all() -> None:
+    sound = noise(4000)
+    both = tuple(Bell(freq_hz=300.0, gain_db=-6.0, placement=placement) for placement in ("mid", "side"))
+    out = build_strip("bass", Strip(chain=both), 44_100, STEREO).process(sound)
+    assert out == pytest.approx(alone(sound, Bell(freq_hz=300.0, gain_db=-6.0)), abs=1e-14)
+
+
+def test_neighbours_of_one_placement_are_one_cascade_in_the_order_of_the_chain() -> None:
+    chain = tuple(Bell(freq_hz=200.0 * n, gain_db=3.0, placement="side" if n > 2 else "mid") for n in range(1, 6))
+    stages = build_chain("strips.bass.chain", chain, 44_100, STEREO)
+    assert len(stages) == 2
+    plain = (Bell(freq_hz=250.0, gain_db=1.0), LowCut(freq_hz=30.0), Notch(freq_hz=50.0))
+    assert len(build_chain("strips.bass.chain", plain, 44_100, STEREO)) == 1
+
+
 def test_bypassed_and_neutral_processors_leave_every_bit() -> None:
     chain = (Bell(freq_hz=250.0), Bell(freq_hz=250.0, gain_db=-3.0, bypass=True), Width(), Gain())
     sound = noise(100)
@@ -124,6 +181,12 @@ def test_polarity_and_gain_are_exact_factors() -> None:
         ),
         (Strip(pan=0.5), 44_100, ("M",), "strips.bass.pan: pan needs a left-right pair"),
         (Strip(chain=(Width(amount=0.5),)), 44_100, ("M",), "strips.bass.chain[0]: width needs a left-right pair"),
+        (
+            Strip(chain=(LowCut(freq_hz=30.0), Notch(freq_hz=50.0, placement="side"))),
+            44_100,
+            ("M",),
+            "strips.bass.chain[1]: notch on side needs a left-right pair",
+        ),
     ],
 )
 def test_what_a_source_can_not_take_is_refused_by_key(

@@ -22,7 +22,7 @@ from core.recombine.check import SessionCheck
 from core.session.document import RESIDUAL, Separation, Session, Strip
 from core.session.editor import Editor
 from core.session.edits import MASTER, Change
-from core.session.processors import EQUALISERS, Processor
+from core.session.processors import EqualiserBand, Processor
 from tui.desk.timeline import Timeline
 
 
@@ -128,9 +128,17 @@ class Bench:
         return self.timeline.sample_rate
 
     @property
-    def equalisers(self) -> list[Processor]:
-        """The equalisers of the chosen chain."""
-        return [processor for processor in self.chain if isinstance(processor, EQUALISERS)]
+    def equalisers(self) -> list[EqualiserBand]:
+        """The equalisers of the chosen chain that one sound goes through, in order.
+
+        Those on all channels, and where some act on a part (the mid, the side ...) those on the part of the chosen one,
+        or of the first.
+        """
+        bands = [processor for processor in self.chain if isinstance(processor, EqualiserBand)]
+        place = self.row.place if isinstance(self.row, (Insert, Value)) else None
+        chosen = [self.chain[place]] if place is not None and place < len(self.chain) else []
+        part = next((band.placement for band in (*chosen, *bands) if isinstance(band, EqualiserBand)), "all")
+        return [band for band in bands if band.placement in ("all", part)]
 
     @property
     def untouched(self) -> bool:

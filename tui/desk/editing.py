@@ -9,7 +9,7 @@ from core.session import edits, parameters
 from core.session.document import Session, Strip
 from core.session.edits import Change
 from core.session.parameters import Parameter
-from core.session.processors import EQUALISERS, Bell, Processor
+from core.session.processors import Bell, EqualiserBand, Processor
 from tui import actions
 from tui.desk.bench import MASTER, Fader, Insert, Repeat, RowKey, Value
 from tui.desk.moving import Moving
@@ -52,7 +52,7 @@ class Editing(Moving):
     def action_chain_eq(self) -> None:
         """To the first equaliser, or a new bell."""
         for place, processor in enumerate(self.bench.chain):
-            if isinstance(processor, EQUALISERS):
+            if isinstance(processor, EqualiserBand):
                 self.set_focus(self.query_one("#chain"))
                 self.to_row(Value(place, "freq_hz"))
                 return

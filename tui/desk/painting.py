@@ -281,7 +281,8 @@ class Painting(DeskBase):
         before_db = after_db = None
         if known is not None:
             before_db = np.interp(np.log(freqs_hz), np.log(known[0]), known[1])
-            after_db = before_db + gain_db if gain_db is not None and gain_db.any() else None
+            whole = all(band.placement == "all" for band in equalisers)
+            after_db = before_db + gain_db if gain_db is not None and gain_db.any() and whole else None
         else:
             self._want_spectrum(name)
         curve.draw(freqs_hz, gain_db, before_db, after_db)
