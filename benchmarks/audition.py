@@ -51,7 +51,9 @@ def session_in(folder: Path) -> tuple[Session, dict[str, Path]]:
 def separate_on_and_on(folder: Path) -> subprocess.Popen[bytes]:
     """Separations of the song one after the other, with the niceness of the app's worker, until it is ended."""
     again = f"{sys.executable} -m tui separate {folder}/song.wav -o {folder}/out --force --quiet"
-    command = f"while rm -rf {folder}/cache; do {again}; done"
+    # Linux shares the time out by session first, so the niceness of a process in one of its own counts for nothing
+    step_back = "{ echo 10 > /proc/self/autogroup; } 2>/dev/null"
+    command = f"{step_back}; while rm -rf {folder}/cache; do {again}; done"
     environment = {**os.environ, "UNBAKE_CACHE": str(folder / "cache")}
     return subprocess.Popen(["nice", "-n", "10", "bash", "-c", command], env=environment, start_new_session=True)
 
