@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from core.audio.formats import AudioInfo, bytes_per_sample, is_lossless
+from core.audio.formats import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, AudioInfo, bytes_per_sample, is_lossless
 from core.errors import UnbakeError
 
 _SUBTYPES: dict[str, tuple[str, ...]] = {
@@ -134,24 +134,30 @@ def extension_of(container: str) -> str:
     return next(extension for extension, chosen in _CONTAINERS.items() if chosen == container)
 
 
-def output_format(source: AudioInfo, out: Path | None, subtype: str | None) -> OutputFormat:
-    """The format of an output made from `source`.
+def output_format(
+    source: AudioInfo, out: Path | None, subtype: str | None, sample_rate: int | None = None
+) -> OutputFormat:
+    """The format of an output made from `source`, at `sample_rate` in Hz or at its own.
 
     The extension of `out` chooses the container and `subtype` the sample format; without them they are the source's
     own, or 32-bit float WAV for a lossy source. UnbakeError, saying what is possible, when the extension is unknown or
-    the container can't hold what was asked for, or can't hold the source without a loss and nothing was asked for.
+    the container can't hold what was asked for, or can't hold the source without a loss and nothing was asked for, and
+    for a rate outside 8 to 384 kHz.
     """
+    rate = source.sample_rate if sample_rate is None else sample_rate
+    if not MIN_SAMPLE_RATE <= rate <= MAX_SAMPLE_RATE:
+        raise UnbakeError(f"the rate must be {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz, but it is {rate}")
     container = _container_of(out, source) if out is not None else _own_container(source)
     where = out if out is not None else source.path
     if subtype is not None:
         chosen = _named_subtype(subtype, container, source, where)
     else:
         chosen = _nearest_subtype(container, source, out)
-    _check_limits(chosen, container, source, where)
+    _check_limits(chosen, container, source, where, rate)
     return OutputFormat(
         container=container,
         subtype=chosen,
-        sample_rate=source.sample_rate,
+        sample_rate=rate,
         channels=source.channels,
         speakers=source.speakers,
         channel_mask=source.channel_mask,
@@ -179,14 +185,14 @@ def _fits(suffix: str, fmt: OutputFormat) -> bool:
 _EXTENSIONS_SHARED = {"RF64": "WAV"}
 
 
-def _check_limits(subtype: str, container: str, source: AudioInfo, where: Path | str) -> None:
+def _check_limits(subtype: str, container: str, source: AudioInfo, where: Path | str, sample_rate: int) -> None:
     rates = _RATES.get(subtype)
-    if rates is not None and source.sample_rate not in rates:
+    if rates is not None and sample_rate not in rates:
         known = ", ".join(str(rate) for rate in rates)
         raise UnbakeError(
-            f"{subtype} can't be written at {source.sample_rate} Hz, only at {known}",
+            f"{subtype} can't be written at {sample_rate} Hz, only at {known}",
             where=where,
-            remedy="choose a lossless format",
+            remedy="choose a lossless format, or one of these rates",
         )
     if source.channels > _MAX_CHANNELS.get(container, source.channels):
         raise UnbakeError(

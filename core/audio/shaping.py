@@ -40,7 +40,7 @@ def f_weighted(sample_rate: int) -> NDArray[np.float64]:
     weight = response(np.array(F_WEIGHTED), np.minimum(freq_hz, DESIGN_RATE / 2.0), DESIGN_RATE) ** -2.0
     correlation = np.fft.irfft(weight)[: len(F_WEIGHTED) + 1]
     places = np.arange(len(F_WEIGHTED))
-    return np.linalg.solve(correlation[np.abs(places[:, None] - places)], correlation[1:])
+    return np.asarray(np.linalg.solve(correlation[np.abs(places[:, None] - places)], correlation[1:]), np.float64)
 
 
 def response(taps: NDArray[np.float64], freq_hz: NDArray[np.float64], sample_rate: int) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ import msgspec
 
 from core.audio.hashes import sha256_file
 from core.measure.loudness import Loudness
+from core.recombine.delivery import Levelling
 from core.recombine.render import OversPolicy, Rendered
 from core.separation import stems
 from core.session import files, words
@@ -59,7 +60,8 @@ class Certificate(msgspec.Struct, frozen=True):
     """Everything a render has to say for itself. The first fields are what `--json` prints.
 
     `model_caution` is what the model's card warns of; None where it warns of nothing, or no stem of its was used.
-    `overlap` (passes) and `precision` are how unbake made the stems; None where it made none.
+    `overlap` (passes) and `precision` are how unbake made the stems; None where it made none. `sample_rate` is that of
+    the output, in Hz. `delivery` is what was done for a loudness or a peak that was asked for; None where none was.
     """
 
     output: str
@@ -80,6 +82,8 @@ class Certificate(msgspec.Struct, frozen=True):
     passed: bool
     overlap: float | None = None
     precision: str | None = None
+    sample_rate: int = 0
+    delivery: Levelling | None = None
     schema: int = SCHEMA
 
 
@@ -135,6 +139,8 @@ def certify(
         passed=rendered.proof.holds,
         overlap=session.separation.overlap if _made_here(session) else None,
         precision=session.separation.precision if _made_here(session) else None,
+        sample_rate=rendered.fmt.sample_rate,
+        delivery=rendered.levelling,
     )
 
 
@@ -195,9 +201,10 @@ def as_markdown(report: Report) -> str:
         "",
         _overs_in_words(render.overs),
         "",
+        *([f"Delivery: {render.delivery.why}.", ""] if render.delivery else []),
         "## Files",
         "",
-        f"- output: {render.container} {render.subtype}, SHA-256 `{report.output_sha256}`",
+        f"- output: {render.container} {render.subtype}, {render.sample_rate} Hz, SHA-256 `{report.output_sha256}`",
         f"- source: SHA-256 `{report.source_sha256}`",
         *(f"- {name}: SHA-256 `{digest}`" for name, digest in report.stem_sha256.items()),
     ]

@@ -63,7 +63,8 @@ class ExportStems(Struct, frozen=True, tag=True):
 class Render(Struct, frozen=True, tag=True):
     """Renders a session as it is given and writes nothing but `out` and `report`. Gives a `SessionRender`.
 
-    `session_path` is where it is saved, or will be. Without `out`, `subtype` or `overs` the source decides.
+    `session_path` is where it is saved, or will be. Without `out`, `subtype`, `sample_rate` (Hz) or `overs` the
+    delivery profile decides, and what it leaves open the source.
     """
 
     session: Session
@@ -74,6 +75,8 @@ class Render(Struct, frozen=True, tag=True):
     overs: Literal["trim", "limit", "clip"] | None = None
     force: bool = False
     device: str = "auto"
+    profile: str | None = None
+    sample_rate: int | None = None
 
 
 class NullTest(Struct, frozen=True, tag=True):

@@ -122,6 +122,8 @@ def carry_out(values: Any) -> Operation[Any]:
                 subtype=request.subtype,
                 overs=request.overs,
                 force=request.force,
+                profile=request.profile,
+                sample_rate=request.sample_rate,
             )
             session, certificate = yield from render_document(
                 request.session, Path(request.session_path), delivery, device=request.device

@@ -19,19 +19,25 @@ from core.jobs import sessions
 from core.recombine.render import OversPolicy, render
 from core.separation.device import GPU_ONLY, Precision, check_device_name, check_precision, resolve_device
 from core.separation.store import StemSet
-from core.session import files, history, presets
+from core.session import files, history, presets, profiles
 from core.session.document import Session
+from core.session.profiles import Profile
 from core.session.toml import Origin
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """Where a render goes and in which form; None takes what the source suggests."""
+    """Where a render goes and in which form; None takes what the source suggests.
+
+    `profile` is a delivery profile's name or file; `subtype` and `sample_rate` (Hz) win over what it says.
+    """
 
     out: Path | None = None
     report: Path | None = None
     subtype: str | None = None
     overs: OversPolicy | None = None
     force: bool = False
+    profile: str | None = None
+    sample_rate: int | None = None
 
 
 def repair(
@@ -60,7 +66,8 @@ def repair(
     own_session = session_path is None
     session_path = session_path or sessions.place_beside(source)
     history.check_free(session_path)
-    fmt, out = _destination(source, delivery, session_path, stems_from)
+    profile = None if delivery.profile is None else profiles.find(delivery.profile)
+    fmt, out = _destination(source, delivery, profile, session_path, stems_from)
     if session_path.exists() and not own_session:
         session = sessions.open_session(session_path)
         if not Path(session.source.path).samefile(source):
@@ -106,7 +113,7 @@ def repair(
     files.check_strips(session, Origin(preset.origin))
     session, stems = yield from sessions.stems_for(session, device=device, taken_in=stems)
     edit = f"repair {preset.name}"
-    return (yield from _deliver(session, stems, session_path, edit, fmt, out, delivery, started))
+    return (yield from _deliver(session, stems, session_path, edit, fmt, out, delivery, profile, started))
 
 
 def render_session(
@@ -145,7 +152,8 @@ def render_document(
         raise UnbakeError("--align is about the stems of another tool", remedy="give --stems DIR too")
     sessions.check_source(session, session_path)
     source = Path(session.source.path)
-    fmt, out = _destination(source, delivery, session_path, stems_from)
+    profile = None if delivery.profile is None else profiles.find(delivery.profile)
+    fmt, out = _destination(source, delivery, profile, session_path, stems_from)
     if stems_from is None:
         if edit is not None and session.changed and not session.separation.hashes:
             history.check_free(session_path)  # the hashes of its stems will have to be saved
@@ -156,11 +164,12 @@ def render_document(
         rendered = msgspec.structs.replace(session, separation=other.separation)
         files.check_strips(rendered, Origin(str(session_path)))
     edit = edit if stems_from is None and rendered != session else None
-    return rendered, (yield from _deliver(rendered, stems, session_path, edit, fmt, out, delivery, started))
+    certificate = yield from _deliver(rendered, stems, session_path, edit, fmt, out, delivery, profile, started)
+    return rendered, certificate
 
 
 def _destination(
-    source: Path, delivery: Delivery, session_path: Path, stems_from: Path | None
+    source: Path, delivery: Delivery, profile: Profile | None, session_path: Path, stems_from: Path | None
 ) -> tuple[OutputFormat, Path]:
     """The output's format and path. What would replace something the engineer needs is refused now, with or without
     `force`: the source, the session and its history, the stems that are read, one output by the other.
@@ -172,12 +181,29 @@ def _destination(
     }
     if delivery.out is not None:
         _check_place(delivery.out, source, kept, delivery.force)
-    fmt = output_format(probe(source), delivery.out, delivery.subtype)
+    fmt = _format(source, delivery, profile)
     out = delivery.out if delivery.out is not None else default_output_path(source, fmt)
     _check_place(out, source, kept, delivery.force)
     if delivery.report is not None:
         _check_place(delivery.report, source, {**kept, "the output": [out]}, delivery.force)
     return fmt, out
+
+
+def _format(source: Path, delivery: Delivery, profile: Profile | None) -> OutputFormat:
+    """What is written: as typed, else as the profile says, else as the source has it."""
+    info = probe(source)
+    subtype, sample_rate = delivery.subtype, delivery.sample_rate
+    if profile is not None and sample_rate is None:
+        sample_rate = profile.sample_rate
+    if profile is None or profile.subtype is None or subtype is not None:
+        return output_format(info, delivery.out, subtype, sample_rate)
+    try:
+        return output_format(info, delivery.out, profile.subtype, sample_rate)
+    except UnbakeError as error:
+        output_format(info, delivery.out, None, sample_rate)  # what is wrong without the profile's word length, too
+        what = f"the profile {profile.name} wants {profile.subtype}, which can't be written there"
+        remedy = "name another extension, or say --subtype"
+        raise UnbakeError(what, where=delivery.out or source, remedy=remedy) from error
 
 
 def _check_place(place: Path, source: Path, kept: dict[str, list[Path]], force: bool) -> None:
@@ -199,6 +225,7 @@ def _deliver(
     fmt: OutputFormat,
     out: Path,
     delivery: Delivery,
+    profile: Profile | None,
     started: float,
 ) -> Operation[Certificate]:
     """Renders, saves the session as `edit` (None: it is as it was), certifies, reports.
@@ -208,7 +235,7 @@ def _deliver(
     if edit is not None:
         history.check_free(session_path)
     rendered = yield from render(
-        session, sessions.stem_paths(stems), out, fmt, overs=delivery.overs, force=delivery.force
+        session, sessions.stem_paths(stems), out, fmt, profile=profile, overs=delivery.overs, force=delivery.force
     )
     if edit is not None:
         history.save(session_path, session, edit)

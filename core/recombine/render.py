@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from core.audio.formats import BLOCK_FRAMES, AudioInfo, Block
 from core.audio.hashes import check_unchanged, fingerprint
 from core.audio.outputs import OutputFormat
+from core.audio.positions import at_rate
 from core.audio.probe import probe
 from core.audio.read import open_reader
 from core.audio.tags import BextLoudness, read_metadata
@@ -27,12 +28,17 @@ from core.events import Note, Operation, Progress
 from core.measure.background import BackgroundMeter
 from core.measure.levels import to_dbfs
 from core.measure.loudness import Loudness
+from core.recombine.delivery import MARGIN_DB, MET_LU, Levelling, ceiling_of, plan
+from core.recombine.finish import Finish, Finished, frames_at
 from core.recombine.graph import Graph
 from core.recombine.output import BusOutput
 from core.session.document import Session
-from core.session.processors import Gain, Limiter, Processor
+from core.session.profiles import Profile
 
 OversPolicy = Literal["trim", "limit", "clip"]
+PEAK_TOLERANCE_DB: Final = 0.02
+"""True peaks over their ceiling by more than this are rendered again, lower: meters differ by as much."""
+MOST_RENDERS: Final = 6
 
 
 class Overs(msgspec.Struct, frozen=True):
@@ -48,9 +54,9 @@ class Proof(msgspec.Struct, frozen=True):
     """What the second pass found in the written file.
 
     `identical`: every sample is the source's. `untouched_residual_dbfs`: peak of the file minus source plus deltas;
-    None for nothing at all, and while a master processor other than dither (or a treatment of overs) is active.
-    `render_residual_dbfs`: the same against the whole graph, master stage included. `quantisation_dbfs`: what neither
-    may exceed. All three are None for a lossy format, which can't prove anything.
+    None for nothing at all, and while a master processor other than dither (a treatment of overs, a delivery's gain,
+    limiter or sample rate) is active. `render_residual_dbfs`: the same against the whole graph, all of these included.
+    `quantisation_dbfs`: what neither may exceed. All three are None for a lossy format, which can't prove anything.
     """
 
     identical: bool
@@ -67,7 +73,7 @@ class Proof(msgspec.Struct, frozen=True):
 
 
 class Rendered(msgspec.Struct, frozen=True):
-    """A finished render."""
+    """A finished render. `levelling` is None where neither a profile nor a limiter asked for anything."""
 
     output: str
     fmt: OutputFormat
@@ -76,6 +82,7 @@ class Rendered(msgspec.Struct, frozen=True):
     after: Loudness
     overs: Overs
     proof: Proof
+    levelling: Levelling | None = None
 
 
 def render(
@@ -84,38 +91,103 @@ def render(
     out: Path,
     fmt: OutputFormat,
     *,
+    profile: Profile | None = None,
     overs: OversPolicy | None = None,
     force: bool = False,
 ) -> Operation[Rendered]:
     """Renders `session` to `out` with its metadata, whole or not at all.
 
-    `stems` maps at least the changed strips to their files. Raises UnbakeError when the sum exceeds full scale of an
-    integer format and `overs` does not say what to do, when a file can't be read or written, or changes meanwhile.
+    `stems` maps at least the changed strips to their files. The rate is that of `fmt`; `profile` gives loudness, peak
+    and the shape of dither. A true peak over its ceiling is rendered again, lower. Raises UnbakeError when the sum
+    exceeds full scale of an integer format and `overs` does not say what to do, when a file can't be read or written,
+    or changes meanwhile.
     """
     source = Path(session.source.path)
     check_output(out, [source, *stems.values()], force)
     info = probe(source)
     before_reading = fingerprint(source)
     metadata = read_metadata(source)
+    if fmt.sample_rate != info.sample_rate:
+        metadata, lost = at_rate(metadata, info.sample_rate, fmt.sample_rate)
+        if lost:
+            yield Note(f"{', '.join(lost)} of the source count in its own frames, and are left out at another rate")
 
-    treatment: tuple[Processor, ...] = ()
+    def bus_for(finish: Finish) -> BusOutput:
+        altered = finish.alters(info.sample_rate)
+        shape = None if profile is None else profile.dither
+        return BusOutput(
+            session, fmt.subtype, info.channels, fmt.sample_rate, clip=overs == "clip", altered=altered, shape=shape
+        )
+
+    def planned(margin_db: float) -> Operation[tuple[Finish, Levelling | None]]:
+        if profile is None:
+            ceiling = ceiling_of(session, None)
+            return Finish(fmt.sample_rate), None if ceiling is None else Levelling(None, None, ceiling)
+        rails = bus_for(Finish(fmt.sample_rate)).rails
+        highest = math.inf if rails is None else 20.0 * math.log10(rails[1])
+        found, levelling = yield from plan(
+            session, stems, profile, fmt.sample_rate, highest_dbtp=highest, margin_db=margin_db
+        )
+        yield Note(levelling.why)
+        return found, levelling
+
     report = Overs(0, None)
+    treated, renders, margin_db = False, 0, 0.0
+    finish, levelling = yield from planned(margin_db)
     while True:
-        with open_writer(out, fmt, frames=info.frames, force=force) as writer:
-            bus = BusOutput(session, writer.fmt.subtype, info.channels, clip=overs == "clip")
-            before = yield from _write(session, stems, info, writer, bus, treatment)
-            if bus.overs and not treatment and overs != "clip" and (overs is not None or bus.word_bits is not None):
-                report, treatment = _treat(bus, overs, out)
+        with open_writer(
+            out, fmt, frames=frames_at(info.frames, info.sample_rate, fmt.sample_rate), force=force
+        ) as writer:
+            bus = bus_for(finish)
+            before = yield from _write(session, stems, info, writer, bus, finish)
+            if bus.overs and not treated and overs != "clip" and (overs is not None or bus.word_bits is not None):
+                report, finish = _treat(bus, overs, out, finish)
+                treated = True
                 yield Note(_in_words(report))
                 continue
-            if not treatment:
+            if not treated:
                 report = Overs(bus.overs, to_dbfs(bus.peak), overs if bus.overs else None)
             clipped = bool(bus.overs) and bus.rails is not None
             written = writer.finish(metadata)
-            proof, after = yield from _prove(session, stems, written, bus, treatment, clipped=clipped)
+            proof, after = yield from _prove(session, stems, written, bus, finish, clipped=clipped)
+            renders += 1
+            excess = _excess_db(levelling, after)
+            if levelling is not None and excess > 0.0 and renders < MOST_RENDERS:
+                yield Note(f"true peak {excess:.2f} dB over {levelling.ceiling_dbtp:g} dBTP: rendered again, lower")
+                if profile is None or treated:
+                    finish = msgspec.structs.replace(finish, trim_db=finish.trim_db - excess - MARGIN_DB)
+                else:
+                    margin_db += excess + MARGIN_DB
+                    finish, levelling = yield from planned(margin_db)
+                continue
             check_unchanged(source, before_reading)
             writer.commit(metadata, _for_bext(after))
-            return Rendered(str(out), fmt, bus.dithered, before, after, report, proof)
+            levelling = _judged(levelling, finish, after)
+            return Rendered(str(out), fmt, bus.dithered, before, after, report, proof, levelling)
+
+
+def _excess_db(levelling: Levelling | None, found: Loudness) -> float:
+    """By how many dB the true peak is over its ceiling, 0 where no more than meters differ."""
+    if levelling is None or levelling.ceiling_dbtp is None or found.true_peak_dbtp is None:
+        return 0.0
+    excess = found.true_peak_dbtp - levelling.ceiling_dbtp
+    return excess if excess > PEAK_TOLERANCE_DB else 0.0
+
+
+def _judged(levelling: Levelling | None, finish: Finish, after: Loudness) -> Levelling | None:
+    """What was decided, with what the written file made of it."""
+    if levelling is None:
+        return None
+    met = None
+    if levelling.target_lufs is not None and levelling.before_lufs is not None:
+        met = after.lufs_i is not None and abs(after.lufs_i - levelling.target_lufs) <= MET_LU
+    return msgspec.structs.replace(
+        levelling,
+        gain_db=finish.gain_db,
+        limiter_dbtp=finish.limiter_dbtp,
+        trim_db=finish.trim_db,
+        target_met=met,
+    )
 
 
 def _write(
@@ -124,17 +196,17 @@ def _write(
     info: AudioInfo,
     writer: AudioWriter,
     bus: BusOutput,
-    treatment: tuple[Processor, ...],
+    finish: Finish,
 ) -> Operation[Loudness]:
     """The first pass: the bus into the temporary file, the source into a loudness meter, whose figures it gives."""
     done = 0
     with ExitStack() as stack:
         meter = stack.enter_context(BackgroundMeter(info.sample_rate, info.speakers))
-        graph = stack.enter_context(Graph(session, stems, extra_master=treatment, on_source=meter.push))
-        for block in graph.blocks():
+        sound = Finished(stack.enter_context(Graph(session, stems, on_source=meter.push)), finish)
+        for block in sound.blocks():
             bus.write(block, writer)
             done += block.shape[1]
-            yield Progress("rendering", done, info.frames, info.seconds)
+            yield Progress("rendering", done, sound.frames, info.seconds)
         return meter.result()
 
 
@@ -143,23 +215,25 @@ def _prove(
     stems: Mapping[str, Path],
     written: Path,
     bus: BusOutput,
-    treatment: tuple[Processor, ...],
+    finish: Finish,
     *,
     clipped: bool,
 ) -> Operation[tuple[Proof, Loudness]]:
     """The second pass: the file read back against a fresh graph, and metered."""
     done = 0
     worst = 0.0
-    identical = True
     with ExitStack() as stack:
         reader = stack.enter_context(open_reader(written))
-        graph = stack.enter_context(Graph(session, stems, extra_master=treatment))
+        graph = stack.enter_context(Graph(session, stems))
+        sound = Finished(graph, finish)
         source = stack.enter_context(open_reader(Path(session.source.path)))
         meter = stack.enter_context(BackgroundMeter(reader.info.sample_rate, source.info.speakers))
-        total = graph.info.frames
+        total = sound.frames
+        # at another rate no sample is the source's, even where they are as many
+        identical = finish.sample_rate == source.info.sample_rate
         if bus.bound_dbfs is not None and reader.info.frames != total:
             raise UnbakeError(f"the written file has {reader.info.frames} frames instead of {total}", where=written)
-        for expected in graph.blocks(BLOCK_FRAMES):
+        for expected in sound.blocks(BLOCK_FRAMES):
             found = reader.read(expected.shape[1])
             meter.push(found)
             identical = identical and np.array_equal(found, source.read(expected.shape[1]))
@@ -168,7 +242,7 @@ def _prove(
             yield Progress("proving", done, total, graph.info.seconds)
         after = meter.result()
     residual = None if bus.bound_dbfs is None else to_dbfs(worst)
-    altered = bool(session.master_active or treatment or clipped)
+    altered = bool(session.master_active or clipped or finish.alters(session.source.sample_rate))
     return Proof(identical, None if altered else residual, residual, bus.bound_dbfs), after
 
 
@@ -182,8 +256,8 @@ def _difference(found: Block, expected: Block, rails: tuple[float, float] | None
     return float(np.abs(found[:, :frames] - expected[:, :frames]).max())
 
 
-def _treat(bus: BusOutput, policy: OversPolicy | None, out: Path) -> tuple[Overs, tuple[Processor, ...]]:
-    """What is done about overs: processors at the end of the master stage. Raises UnbakeError without a policy."""
+def _treat(bus: BusOutput, policy: OversPolicy | None, out: Path, finish: Finish) -> tuple[Overs, Finish]:
+    """What is done about overs, after all the rest. Raises UnbakeError without a policy."""
     peak_dbfs = 20 * math.log10(bus.peak)
     if policy is None:
         raise UnbakeError(
@@ -194,9 +268,10 @@ def _treat(bus: BusOutput, policy: OversPolicy | None, out: Path) -> tuple[Overs
         )
     highest_dbfs = 0.0 if bus.word_bits is None else 20 * math.log10(1.0 - 2.0 ** (1 - bus.word_bits))
     if policy == "limit":
-        return Overs(bus.overs, peak_dbfs, policy), (Limiter(ceiling_dbtp=min(highest_dbfs, -0.1)),)
+        limited = msgspec.structs.replace(finish, limiter_dbtp=min(highest_dbfs, -0.1))
+        return Overs(bus.overs, peak_dbfs, policy), limited
     trim_db = math.floor((highest_dbfs - peak_dbfs) * 1000) / 1000
-    return Overs(bus.overs, peak_dbfs, policy, trim_db), (Gain(gain_db=trim_db),)
+    return Overs(bus.overs, peak_dbfs, policy, trim_db), msgspec.structs.replace(finish, trim_db=trim_db)
 
 
 def _in_words(overs: Overs) -> str:

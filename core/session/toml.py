@@ -64,7 +64,9 @@ def says_nothing(key: str, value: Any) -> bool:
 def _without_nothing(value: Any) -> Any:
     if isinstance(value, dict):
         kept = {key: item for key, item in value.items() if item is not None and not says_nothing(key, item)}
-        return {key: _without_nothing(item) for key, item in kept.items() if item != {}}
+        kept = {key: item for key, item in kept.items() if item != {}}
+        # what a plug-in calls its parameters is its own affair: one of them may be a bypass
+        return {key: item if key == "parameters" else _without_nothing(item) for key, item in kept.items()}
     if isinstance(value, (list, tuple)):
         return [_without_nothing(item) for item in value]
     return value

@@ -165,14 +165,25 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _rate(text: str) -> int:
+    """A sample rate that can be written."""
+    if not (text.isascii() and text.isdigit() and 8000 <= int(text) <= 384_000):
+        raise UnbakeError("must be a sample rate in Hz, 8000 to 384000", where=text)
+    return int(text)
+
+
 def _delivery(parser: Parser, default: str) -> None:
     parser.add_argument("-o", "--output", type=_path, metavar="OUT", help=f"default: {default}")
     parser.add_argument(
         "--report", type=_path, metavar="R", help="write the certificate: .json for programs, else Markdown"
     )
+    parser.add_argument("--profile", metavar="P", help="where it goes: see unbake profiles list; or a profile's file")
     parser.add_argument(
-        "--subtype", metavar="S", help="sample format, such as 16, 24, float, PCM_24 (default: the source's)"
+        "--subtype",
+        metavar="S",
+        help="sample format, such as 16, 24, float, PCM_24 (default: the profile's or source's)",
     )
+    parser.add_argument("--rate", type=_rate, metavar="HZ", help="sample rate (default: the profile's or source's)")
     parser.add_argument(
         "--overs",
         choices=("trim", "limit", "clip"),
@@ -365,6 +376,18 @@ def _presets(commands: argparse._SubParsersAction) -> None:
     _file(check, about="a preset's TOML file")
 
 
+def _profiles(commands: argparse._SubParsersAction) -> None:
+    about = "delivery profiles for --profile: list, show, check"
+    actions = _group(commands, "profiles", about, "unbake profiles list")
+    _add(actions, "list", "built in, then the user's own", "unbake profiles list", "profiles:listing")
+    show = _add(actions, "show", "what a profile asks for", "unbake profiles show streaming", "profiles:show")
+    show.add_argument("name", metavar="P", help="a profile's name or file")
+    check = _add(
+        actions, "check", "whether a profile's file is right", "unbake profiles check mine.toml", "profiles:check"
+    )
+    _file(check, about="a profile's TOML file")
+
+
 def _models(commands: argparse._SubParsersAction) -> None:
     about = "networks and their weights: list, show, fetch, add, check, remove"
     actions = _group(commands, "models", about, "unbake models list --for vocals")
@@ -456,6 +479,7 @@ COMMANDS: dict[str, Callable[[argparse._SubParsersAction], None]] = {
     "play": _play,
     "session": _session,
     "presets": _presets,
+    "profiles": _profiles,
     "models": _models,
     "score": _score,
     "store": _store,

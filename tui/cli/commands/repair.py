@@ -40,7 +40,15 @@ def render(options: Namespace) -> int:
 
 def delivery(options: Namespace) -> Delivery:
     """Where to, and in which form, as typed."""
-    return Delivery(options.output, options.report, options.subtype, options.overs, options.force)
+    return Delivery(
+        options.output,
+        options.report,
+        options.subtype,
+        options.overs,
+        options.force,
+        options.profile,
+        options.rate,
+    )
 
 
 def _finish(certificate: Certificate, options: Namespace) -> int:
@@ -78,7 +86,7 @@ def in_words(certificate: Certificate) -> str:
         stems = f"{certificate.model} ({', '.join(certificate.stems)})"
     rows = [
         ("output", certificate.output),
-        ("format", f"{certificate.container} {certificate.subtype}{', dithered' if certificate.dithered else ''}"),
+        ("format", _format(certificate)),
         ("changed", ", ".join(certificate.changed) or "nothing"),
         ("stems", stems),
         ("proof", verdict),
@@ -89,9 +97,16 @@ def in_words(certificate: Certificate) -> str:
     ]
     if certificate.overs.samples:
         rows.insert(5, ("overs", _overs(certificate.overs)))
+    if certificate.delivery is not None:
+        rows.insert(5, ("delivery", certificate.delivery.why))
     if certificate.session is not None:
         rows.insert(1, ("session", certificate.session))
     return table(rows)
+
+
+def _format(certificate: Certificate) -> str:
+    dithered = ", dithered" if certificate.dithered else ""
+    return f"{certificate.container} {certificate.subtype}, {certificate.sample_rate} Hz{dithered}"
 
 
 __all__ = ["delivery", "in_words", "render", "repair"]

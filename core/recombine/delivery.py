@@ -1,0 +1,184 @@
+"""How loud a delivery becomes: gain and limiting, found by measuring before anything is written.
+
+The rate is converted first, then the gain moves loudness to the target, then the limiter holds the ceiling. A limiter
+changes loudness, and lets through a little of what lies between the samples, so both are measured and set again until
+they fit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from core.events import Operation, Progress
+from core.measure.background import BackgroundMeter
+from core.measure.loudness import Loudness
+from core.recombine.finish import Finish, Finished
+from core.recombine.graph import Graph
+from core.session.document import Session
+from core.session.processors import Limiter
+from core.session.profiles import Profile
+
+CLOSE_LU: Final = 0.03
+"""How near to its target a loudness is brought; half of 0.1 LU is kept for the encoder and other meters."""
+NEAR_LU: Final = 0.05
+"""Nearer than this a programme is at its target already, and stays as it is."""
+MET_LU: Final = 0.1
+MARGIN_DB: Final = 0.005
+MOST_PASSES: Final = 8
+SMALLEST_DB: Final = 1e-6
+
+
+class Levelling(msgspec.Struct, frozen=True):
+    """What a delivery did to the level, and why.
+
+    `before`: what was measured at the delivery's rate before gain and limiter. `gain_db` comes before the limiter,
+    which holds `limiter_dbtp` (None: it was not needed) and takes `limiting_db` off the highest peak; `trim_db` is a
+    last correction after it. `target_met`: whether the written file is within 0.1 LU; None without a target, or
+    where there is no loudness. `why` is all of this in words.
+    """
+
+    profile: str | None
+    target_lufs: float | None
+    ceiling_dbtp: float | None
+    before_lufs: float | None = None
+    before_dbtp: float | None = None
+    gain_db: float = 0.0
+    limiter_dbtp: float | None = None
+    limiting_db: float = 0.0
+    trim_db: float = 0.0
+    target_met: bool | None = None
+    why: str = ""
+
+
+def ceiling_of(session: Session, profile: Profile | None) -> float | None:
+    """The true peak in dBTP that must not be exceeded: the lowest of the profile's and that of a limiter which ends
+    the master stage. None where nobody asked for one.
+    """
+    last = session.master_active[-1] if session.master_active else None
+    asked = [last.ceiling_dbtp if isinstance(last, Limiter) else None, profile.ceiling_dbtp if profile else None]
+    return min((each for each in asked if each is not None), default=None)
+
+
+def plan(
+    session: Session,
+    stems: Mapping[str, Path],
+    profile: Profile,
+    sample_rate: int,
+    *,
+    highest_dbtp: float = math.inf,
+    margin_db: float = 0.0,
+) -> Operation[tuple[Finish, Levelling]]:
+    """What has to follow the session's own graph so that it is what `profile` asks for at `sample_rate`.
+
+    `highest_dbtp` is the most that the sample format holds. The limiter keeps `margin_db` below the ceiling, for what
+    a lossy format adds to peaks. Measures in at most MOST_PASSES passes, in memory that does not grow. Raises
+    UnbakeError as the graph does.
+    """
+    ceiling = ceiling_of(session, profile)
+    finish = Finish(sample_rate)
+    asked = Levelling(profile.name, profile.target_lufs, ceiling)
+    if profile.target_lufs is None and ceiling is None:
+        return finish, msgspec.structs.replace(asked, why=f"{profile.name}: asks nothing of the level")
+    found = yield from _measured(session, stems, finish)
+    lufs, peak = found.lufs_i, found.true_peak_dbtp
+    asked = msgspec.structs.replace(asked, before_lufs=lufs, before_dbtp=peak)
+    wanted = 0.0
+    if profile.target_lufs is not None and lufs is not None:
+        wanted = profile.target_lufs - lufs
+        wanted = 0.0 if abs(wanted) <= NEAR_LU else round(wanted, 3)
+    if peak is None or ceiling is None:
+        return _decided(Finish(sample_rate, gain_db=wanted), asked, wanted, 0.0, profile)
+    aim = min(ceiling - margin_db, highest_dbtp)
+    most = math.floor((aim - peak + profile.most_limiting_db) * 1000.0) / 1000.0
+    if wanted + peak <= aim:
+        return _decided(Finish(sample_rate, gain_db=wanted), asked, wanted, 0.0, profile)
+    if profile.most_limiting_db == 0.0:
+        return _decided(Finish(sample_rate, gain_db=most), asked, wanted, 0.0, profile)
+    finish = Finish(sample_rate, gain_db=min(wanted, most), limiter_dbtp=aim)
+    finish = yield from _settled(session, stems, finish, aim, most, asked.target_lufs if lufs is not None else None)
+    return _decided(finish, asked, wanted, peak + finish.gain_db - aim, profile)
+
+
+def _settled(
+    session: Session, stems: Mapping[str, Path], finish: Finish, aim: float, most: float, target: float | None
+) -> Operation[Finish]:
+    """Gain (up to `most` dB) and limiter set again until peak and loudness fit, or until it has taken enough passes."""
+    last: tuple[float, float] | None = None
+    for _ in range(MOST_PASSES - 1):
+        found = yield from _measured(session, stems, finish)
+        lufs, peak, limiter = found.lufs_i, found.true_peak_dbtp, finish.limiter_dbtp
+        assert limiter is not None
+        excess = 0.0 if peak is None else peak - aim
+        gain = finish.gain_db
+        if target is not None and lufs is not None and abs(target - lufs) > CLOSE_LU:
+            # a deeper limiter gives back less than a dB of loudness for a dB of gain
+            slope = 1.0
+            if last is not None and abs(finish.gain_db - last[0]) > SMALLEST_DB:
+                slope = min(1.0, max(0.2, (lufs - last[1]) / (finish.gain_db - last[0])))
+            gain = min(most, round(finish.gain_db + (target - lufs) / slope, 3))
+        if excess <= SMALLEST_DB and gain == finish.gain_db:
+            break
+        if lufs is not None:
+            last = (finish.gain_db, lufs)
+        lowered = limiter - excess - MARGIN_DB if excess > SMALLEST_DB else limiter
+        finish = msgspec.structs.replace(finish, gain_db=gain, limiter_dbtp=lowered)
+    return finish
+
+
+def _measured(session: Session, stems: Mapping[str, Path], finish: Finish) -> Operation[Loudness]:
+    """Loudness and true peak of what would be written, before rounding."""
+    done = 0
+    with ExitStack() as stack:
+        graph = stack.enter_context(Graph(session, stems))
+        sound = Finished(graph, finish)
+        meter = stack.enter_context(BackgroundMeter(finish.sample_rate, graph.info.speakers))
+        for block in sound.blocks():
+            meter.push(block)
+            done += block.shape[1]
+            yield Progress("measuring", done, sound.frames, graph.info.seconds)
+        return meter.result()
+
+
+def _decided(
+    finish: Finish, asked: Levelling, wanted: float, limiting_db: float, profile: Profile
+) -> tuple[Finish, Levelling]:
+    levelling = msgspec.structs.replace(
+        asked, gain_db=finish.gain_db, limiter_dbtp=finish.limiter_dbtp, limiting_db=max(0.0, limiting_db)
+    )
+    return finish, msgspec.structs.replace(levelling, why=_why(levelling, wanted, profile))
+
+
+def _why(levelling: Levelling, wanted: float, profile: Profile) -> str:
+    """The decision in one sentence."""
+    target, lufs, peak, gain = levelling.target_lufs, levelling.before_lufs, levelling.before_dbtp, levelling.gain_db
+    said = [
+        "silence" if peak is None else f"true peak {peak:.2f} dBTP",
+        "no loudness that can be measured" if lufs is None else f"{lufs:.2f} LUFS",
+    ]
+    done = []
+    if target is not None and lufs is None:
+        done.append("no gain, since there is no loudness to bring to a target")
+    elif target is not None and wanted == 0.0 and gain == 0.0:
+        done.append(f"at {target:g} LUFS already, no gain")
+    if gain != 0.0:
+        what = f"{'raised' if gain > 0 else 'lowered'} by {abs(gain):.3f} dB"
+        done.append(what + (f" for {target:g} LUFS" if target is not None and lufs is not None else ""))
+    elif target is None:
+        done.append("no gain")
+    if levelling.ceiling_dbtp is not None:
+        held = f"the limiter takes {levelling.limiting_db:.2f} dB off the highest peak for"
+        done.append(f"{held if levelling.limiter_dbtp is not None else 'no limiter needed for'} "
+                    f"{levelling.ceiling_dbtp:g} dBTP")  # fmt: skip
+    deeper = 0.0 if peak is None or levelling.ceiling_dbtp is None else peak + wanted - levelling.ceiling_dbtp
+    if deeper > profile.most_limiting_db + 0.01 and target is not None and lufs is not None:
+        done.append(
+            f"{target:g} LUFS can't be reached: the limiter would have to take {deeper:.1f} dB off the highest peak, "
+            f"and the profile allows {profile.most_limiting_db:g}"
+        )
+    return f"{profile.name}: {', '.join(said)}: {'; '.join(done)}"
