@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import math
 import re
+import tomllib
 from collections.abc import Callable
 from decimal import Decimal
 from functools import cache
+from pathlib import PurePath
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
+import tomli_w
 from msgspec import Meta, Struct
 
 from core.errors import UnbakeError
 from core.session import processors
 from core.session.processors import HIGHEST_SHARE, Processor
 
-Kind = Literal["number", "whole", "choice", "switch"]
-Value = float | int | str | bool
+Kind = Literal["number", "whole", "choice", "switch", "text", "table"]
+Value = float | int | str | bool | dict[str, Any]
 
 _KINDS: dict[type, Kind] = {float: "number", int: "whole", bool: "switch"}
 _NUMBER = re.compile(r"([+-]?)\s*(\d+(?:[.,]\d*)?|[.,]\d+)\s*(.*)", re.DOTALL)
+NOTHING = "none"
 _COMMON = ("placement", "bypass")
 _MULTIPLES = {"Hz": {"k": 1000, "khz": 1000}, "ms": {"s": 1000}}
 _SWITCH = {"on": True, "yes": True, "true": True, "off": False, "no": False, "false": False}
@@ -60,8 +64,8 @@ def parameters_of(kind: type[Struct]) -> tuple[Parameter, ...]:
     """Everything that can be set on a class of processor, or on `Strip`, in the order of its fields.
 
     What every processor (or every equaliser) has comes last, `bypass` at the very end.
-    A field that is neither a number nor a choice nor a switch (a strip's chain) is left out. Raises TypeError for a
-    number without range, unit or steps, and for a required field without `start`.
+    What is of another type (a strip's chain) is left out, and so are texts and tables that state no unit. Raises
+    TypeError for a number without range, unit or steps, and for a required field without `start`.
     """
     found = [_parameter(kind, field) for field in msgspec.structs.fields(kind)]
     known = [parameter for parameter in found if parameter is not None]
@@ -83,14 +87,18 @@ def _parameter(kind: type[Struct], field: msgspec.structs.FieldInfo) -> Paramete
         base, *extras = get_args(base)
         metas = [extra for extra in extras if isinstance(extra, Meta)]
     what: Kind | None = "choice" if get_origin(base) is Literal else _KINDS.get(base)
+    stated: dict[str, Any] = {key: value for meta in metas for key, value in (meta.extra or {}).items()}
+    if what is None and "unit" in stated:
+        what = "table" if get_origin(base) is dict else "text" if base is str else None
     if what is None:
         return None
-    stated: dict[str, Any] = {key: value for meta in metas for key, value in (meta.extra or {}).items()}
     low = next((meta.ge for meta in metas if meta.ge is not None), None)
     high = next((meta.le for meta in metas if meta.le is not None), None)
     if what in ("number", "whole") and (low is None or high is None or not {"unit", "fine", "coarse"} <= set(stated)):
         raise TypeError(f"{kind.__name__}.{field.name} states no range, unit or steps")
     default = stated.get("start") if field.required else field.default
+    if field.default_factory is not msgspec.NODEFAULT:
+        default = field.default_factory()
     if default is None:
         raise TypeError(f"{kind.__name__}.{field.name} states neither a default nor a start")
     fine, scale = stated.get("fine", 1), stated.get("scale", "linear")
@@ -164,8 +172,9 @@ def stepped(parameter: Parameter, value: Any, steps: int, *, coarse: bool = Fals
     Numbers move along one grid of fine steps, a coarse step being several of them, so that the way back leads to the
     same number; one that lies between two points goes to the next one first. The grid of a log scale is made of the
     roundest numbers near it. A choice goes to the next or previous one and stays at the ends; a switch goes on or off.
+    Texts and tables have no steps.
     """
-    if steps == 0:
+    if steps == 0 or parameter.kind in ("text", "table"):
         return value
     if parameter.kind == "switch":
         return steps > 0
@@ -223,6 +232,10 @@ def typed(parameter: Parameter, text: str, *, sample_rate: int) -> Value:
     A bare number is in the unit that is shown, so 50 is 50% where there are percents. A name may be cut short as long
     as it is the only one that begins so. Raises UnbakeError that says what is possible, with range and unit.
     """
+    if parameter.kind == "text":
+        return next((known for known, name in parameter.named if name == text.strip()), text.strip())
+    if parameter.kind == "table":
+        return _table(parameter, text)
     said = " ".join(text.lower().replace("\N{MINUS SIGN}", "-").split())
     value = _SWITCH.get(said) if parameter.kind == "switch" else _named(parameter, said)
     if value is None and parameter.kind != "switch":
@@ -240,12 +253,30 @@ def possible(parameter: Parameter, sample_rate: int) -> str:
     """What a parameter can be, in words: `10 Hz to 21.609 kHz`, `flat or highpass`."""
     if parameter.kind == "switch":
         return "on or off"
+    if parameter.kind in ("text", "table"):
+        return "text" if parameter.kind == "text" else "name=value, name=value"
     if parameter.kind == "choice":
         words = [shown(parameter, choice) for choice in parameter.choices]
         return f"{', '.join(words[:-1])} or {words[-1]}"
     ends = (parameter.low, highest(parameter, sample_rate))
     low, high = (_figure(parameter, end, 0).removeprefix("Q ") for end in ends)
     return f"{'a whole number from ' if parameter.kind == 'whole' else ''}{low} to {high}"
+
+
+def _table(parameter: Parameter, text: str) -> dict[str, Any]:
+    """`mix=0.5, mode="warm"`: the inside of an inline table of TOML."""
+    inside = "" if text.strip() == NOTHING else text
+    try:
+        value = tomllib.loads(f"value = {{{inside}}}")["value"]
+    except tomllib.TOMLDecodeError as error:
+        raise UnbakeError(f"{parameter.title} must be {possible(parameter, 0)}", where=text.strip()) from error
+    if not isinstance(value, dict) or not all(isinstance(each, (str, bool, int, float)) for each in value.values()):
+        raise UnbakeError(f"{parameter.title} must be numbers, texts, true or false", where=text.strip())
+    return value
+
+
+def _toml(value: Any) -> str:
+    return tomli_w.dumps({"value": value}).removeprefix("value = ").strip()
 
 
 def _named(parameter: Parameter, said: str) -> Value | None:
@@ -288,13 +319,17 @@ def shown(parameter: Parameter, value: Any, *, padded: bool = True) -> str:
     """A value as engineers write it: `247 Hz`, `2.5 kHz`, `-4.8 dB`, `Q 0.90`, `24 dB/oct`, `30% left`, `flat`.
 
     `padded` keeps the zeros that a step may change, so that a figure stands still while it is nudged; without, a number
-    is as short as it can be.
+    is as short as it can be, and a path is the name of its file.
     """
     if parameter.kind == "switch":
         return "on" if value else "off"
     for known, name in parameter.named:
         if known == value:
             return name
+    if parameter.kind == "text":
+        return value if padded else PurePath(value).name
+    if parameter.kind == "table":
+        return ", ".join(f"{name}={_toml(each)}" for name, each in value.items()) or NOTHING
     if isinstance(value, str):
         return value.replace("_", " ")
     return _figure(parameter, value, parameter.decimals if padded and parameter.kind != "choice" else 0)

@@ -443,13 +443,54 @@ class Dither(Processor, frozen=True, tag="dither", kw_only=True):
     ] = "flat"
 
 
+class Vst3(Processor, frozen=True, tag="vst3", kw_only=True):
+    """A VST3 plug-in of yours, in a process of its own.
+
+    `path` is the plug-in, in full or as a bare name that lies in the usual folders; `plugin` names one where the file
+    holds several; `parameters` are the plug-in's own, by the names that pedalboard gives them, and what is not named
+    stays as the plug-in starts. Whether they fit is known once it is loaded.
+    """
+
+    path: Annotated[
+        str,
+        Meta(
+            title="plug-in",
+            description="full path of a .vst3, or its name if it lies in ~/.vst3",
+            extra={"unit": "", "start": "", "named": {"": "no plug-in"}, "bare": True},
+        ),
+    ]
+    plugin: Annotated[
+        str,
+        Meta(
+            title="which one",
+            description="its name, where the file holds several plug-ins",
+            extra={"unit": "", "named": {"": "the only one"}},
+        ),
+    ] = ""
+    parameters: Annotated[
+        dict[str, float | int | bool | str],
+        Meta(title="parameters", description="the plug-in's own", extra={"unit": ""}),
+    ] = {}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, value in self.parameters.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"parameters.{name} is {value}, not a number that can be used")
+
+    @property
+    def neutral(self) -> bool:  # noqa: D102
+        return not self.path
+
+
 StripProcessor = (
     Bell | LowShelf | HighShelf | LowCut | HighCut | Notch | Tilt | AllPass
-    | TransientShaper | Compressor | Gate | DeEsser | Saturation | Width | MonoBelow | Delay | Gain
+    | TransientShaper | Compressor | Gate | DeEsser | Saturation | Width | MonoBelow | Delay | Gain | Vst3
 )  # fmt: skip
 MasterProcessor = (
     Bell | LowShelf | HighShelf | LowCut | HighCut | Notch | Tilt | AllPass
-    | TransientShaper | Compressor | Gate | DeEsser | Saturation | Width | MonoBelow | Delay | Gain | Limiter | Dither
+    | TransientShaper | Compressor | Gate | DeEsser | Saturation | Width | MonoBelow | Delay | Gain
+    | Vst3 | Limiter | Dither
 )  # fmt: skip
 HIGHEST_SHARE = 0.49
 """Highest frequency of an equaliser as a share of the sample rate."""

@@ -134,6 +134,7 @@ def test_new_ones_start_where_they_are_wanted() -> None:
         "mono below": 120.0,
         "delay": None,
         "gain": None,
+        "vst3": None,
     }
     assert new(HighCut, 22_050) == HighCut(freq_hz=0.49 * 22_050)
     assert Limiter in master_kinds()
