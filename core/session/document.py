@@ -58,6 +58,16 @@ Share = Annotated[
 ]
 
 
+EqPhase = Annotated[
+    Literal["minimum", "linear"],
+    Meta(
+        title="EQ phase",
+        description="linear keeps the phase, and rings before a sound as well as after it",
+        extra={"unit": ""},
+    ),
+]
+
+
 class Source(Struct, frozen=True, forbid_unknown_fields=True):
     """The master that is being repaired. Never opened for writing."""
 
@@ -93,7 +103,8 @@ class Strip(Checked, frozen=True):
     """What is done to one stem.
 
     `pan` is a balance from -1 (left only) to 1 (right only) with 0 dB at the centre. `mode` says what the processed
-    stem does to the master (the design's delta formula), `blend` how much of it a `parallel` strip adds.
+    stem does to the master (the design's delta formula), `blend` how much of it a `parallel` strip adds. `eq_phase` is
+    that of every equaliser in the chain, all-passes aside.
     """
 
     gain_db: FaderDb = 0.0
@@ -101,6 +112,7 @@ class Strip(Checked, frozen=True):
     polarity: Polarity = 1
     mode: Mode = "replace"
     blend: Share = 0.0
+    eq_phase: EqPhase = "minimum"
     chain: tuple[StripProcessor, ...] = ()
 
     @property

@@ -23,6 +23,7 @@ from core.session import files, toml
 from core.session.document import (
     RESIDUAL,
     Balance,
+    EqPhase,
     MasterProcessor,
     Mode,
     Polarity,
@@ -45,6 +46,7 @@ class StripPatch(Checked, frozen=True):
     polarity: Polarity | UnsetType = UNSET
     mode: Mode | UnsetType = UNSET
     blend: Share | UnsetType = UNSET
+    eq_phase: EqPhase | UnsetType = UNSET
     chain: tuple[StripProcessor, ...] | UnsetType = UNSET
 
 

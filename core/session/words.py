@@ -43,6 +43,8 @@ def of_strip(strip: Strip) -> str:
         parts.append(f"parallel {shown(parameter_of(Strip, 'blend'), strip.blend, padded=False)}")
     fader = {"gain_db": strip.gain_db != 0.0, "pan": strip.pan != 0.0, "polarity": strip.polarity != 1}
     parts.extend(of_value(strip, name) for name, moved in fader.items() if moved)
+    if strip.eq_phase != "minimum":
+        parts.append(of_value(strip, "eq_phase"))
     parts.extend(of_processor(processor) for processor in strip.chain)
     return "; ".join(parts) or "unprocessed"
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from core.errors import UnbakeError
-from core.session.document import Strip
+from core.session.document import EqPhase, Strip
 from core.session.processors import (
+    AllPass,
     Compressor,
     DeEsser,
     Delay,
@@ -19,11 +20,14 @@ from core.session.processors import (
     Processor,
     Saturation,
     TransientShaper,
+    Vst3,
     Width,
 )
 from core.strips.dynamics import CompressorStage, DeEsserStage, GateStage
-from core.strips.eq import Equaliser, check_frequency, sections
+from core.strips.eq import Equaliser, Sections, check_frequency, sections
 from core.strips.image import Level, PairMono, PairPart, PairWidth, TimeShift, check_pairs, db_to_gain, fader
+from core.strips.linear import PartitionedFir, linear_taps
+from core.strips.plugins import PluginStage
 from core.strips.saturation import SaturationStage
 from core.strips.stage import Series, Stage
 from core.strips.transients import TransientStage
@@ -34,7 +38,7 @@ def build_strip(name: str, strip: Strip, sample_rate: int, speakers: Sequence[st
 
     Raises UnbakeError naming the key path, such as `strips.bass.chain[1]`, when a processor can't run on this source.
     """
-    stages = build_chain(f"strips.{name}.chain", strip.chain, sample_rate, speakers)
+    stages = build_chain(f"strips.{name}.chain", strip.chain, sample_rate, speakers, eq_phase=strip.eq_phase)
     if strip.gain_db != 0.0 or strip.pan != 0.0 or strip.polarity != 1:
         try:
             stages.append(fader(strip.gain_db, strip.pan, strip.polarity, speakers))
@@ -44,7 +48,13 @@ def build_strip(name: str, strip: Strip, sample_rate: int, speakers: Sequence[st
 
 
 def build_chain(
-    path: str, processors: Iterable[Processor], sample_rate: int, speakers: Sequence[str], *, first: int = 0
+    path: str,
+    processors: Iterable[Processor],
+    sample_rate: int,
+    speakers: Sequence[str],
+    *,
+    first: int = 0,
+    eq_phase: EqPhase = "minimum",
 ) -> list[Stage]:
     """Stages of the active processors. Neighbouring equalisers of one placement run as one cascade.
 
@@ -55,11 +65,15 @@ def build_chain(
 
     def flush() -> None:
         if waiting:
-            stages.append(_cascade(waiting, sample_rate, speakers))
+            stages.append(_cascade(waiting, sample_rate, speakers, eq_phase))
             waiting.clear()
 
     for place, processor in enumerate(processors, first):
         if not processor.active:
+            continue
+        if isinstance(processor, Vst3):
+            flush()
+            stages.append(PluginStage(processor, f"{path}[{place}]", sample_rate, len(speakers)))
             continue
         try:
             if isinstance(processor, EqualiserBand):
@@ -77,13 +91,24 @@ def build_chain(
     return stages
 
 
-def _cascade(bands: Sequence[EqualiserBand], sample_rate: int, speakers: Sequence[str]) -> Stage:
+def _cascade(bands: Sequence[EqualiserBand], sample_rate: int, speakers: Sequence[str], eq_phase: EqPhase) -> Stage:
     """Equalisers of one placement as one stage."""
-    filters = np.concatenate([sections(band, sample_rate) for band in bands])
+
+    def build(channels: int) -> Stage:
+        if eq_phase == "minimum":
+            return Equaliser(of(bands), channels)
+        stages: list[Stage] = []
+        if levels := [band for band in bands if not isinstance(band, AllPass)]:
+            stages.append(PartitionedFir(linear_taps(of(levels), sample_rate), channels))
+        if turns := [band for band in bands if isinstance(band, AllPass)]:  # turning phase is all that they do
+            stages.append(Equaliser(of(turns), channels))
+        return Series(stages)
+
+    def of(some: Sequence[EqualiserBand]) -> Sections:
+        return np.concatenate([sections(band, sample_rate) for band in some])
+
     placement = bands[0].placement
-    if placement == "all":
-        return Equaliser(filters, len(speakers))
-    return PairPart(placement, speakers, lambda channels: Equaliser(filters, channels))
+    return build(len(speakers)) if placement == "all" else PairPart(placement, speakers, build)
 
 
 def _build(processor: Processor, sample_rate: int, speakers: Sequence[str]) -> Stage:

@@ -347,6 +347,8 @@ def test_the_words_of_a_session_did_not_change() -> None:
         "-1.5 dB; pan 30% left; polarity inverted; bell 250 Hz -5 dB Q 0.8; low cut 28 Hz 12 dB/oct"
     )
     assert words.of_strip(Strip(mode="parallel", blend=0.5)) == "parallel 50%"
+    linear = Strip(eq_phase="linear", chain=(Bell(freq_hz=250.0, gain_db=-5.0),))
+    assert words.of_strip(linear) == "EQ phase linear; bell 250 Hz -5 dB Q 0.7"
     placed = Bell(freq_hz=250.0, gain_db=-5.0, placement="side", bypass=True)
     assert words.of_processor(placed) == "bell 250 Hz -5 dB Q 0.7 acts on side (bypassed)"
     assert highest(of(Bell, "freq_hz"), 96_000) == 47_040.0

@@ -10,7 +10,7 @@ from typing import Any
 from core.session import parameters, words
 from core.session.document import Strip
 from core.session.parameters import Parameter
-from core.session.processors import Processor
+from core.session.processors import EqualiserBand, Processor
 from tui import actions
 from tui.desk.bench import MASTER, Bench, Fader, Insert, RowKey, Value
 from tui.widgets.rows import Cell, Row
@@ -30,7 +30,7 @@ def chain_rows(bench: Bench, width: int) -> list[Row]:
     if bench.strip != MASTER:
         strip = bench.strip_value
         for parameter in parameters.parameters_of(Strip):
-            if parameter.name != "blend" or strip.mode == "parallel":
+            if shows(strip, parameter.name):
                 value = getattr(strip, parameter.name)
                 rows.append(_value_row(bench, Fader(parameter.name), parameter, value, width))
     for place, processor in enumerate(bench.chain):
@@ -45,6 +45,14 @@ def chain_rows(bench: Bench, width: int) -> list[Row]:
         hint += "" if bench.strip == MASTER else f", {actions.key('chain.eq')} an equaliser"
         rows.append(Row((Cell(f"  {hint}", "dim"),), choice=False))
     return rows
+
+
+def shows(strip: Strip, name: str) -> bool:
+    """Whether a value of a strip says anything: a share where it is added, a phase where there is EQ."""
+    if name == "blend":
+        return strip.mode == "parallel"
+    equalised = any(isinstance(processor, EqualiserBand) for processor in strip.chain)
+    return name != "eq_phase" or equalised or strip.eq_phase != "minimum"
 
 
 def _insert_row(place: int, processor: Processor, is_open: bool) -> Row:
