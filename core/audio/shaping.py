@@ -27,15 +27,18 @@ WORST_LSB: Final = 1.5
 
 @functools.cache
 def f_weighted(sample_rate: int) -> NDArray[np.float64]:
-    """The taps for a rate in Hz, float64 [9]; at 44.1 kHz the published ones.
+    """The taps for a rate in Hz, float64 [9]: at 44.1 kHz the published ones, else `predicted`."""
+    return np.array(F_WEIGHTED) if sample_rate == DESIGN_RATE else predicted(sample_rate)
 
-    Wannamaker takes the filter that leaves least noise power as the ear weights it, which is linear prediction on the
-    ear's curve. Nine taps leave no more than their own inverse to be known of that curve: 1 / |H|^2 of the published
-    filter. Predicting on it at another rate, held at its last value above 22.05 kHz, gives that rate's filter (and
-    the published one back to 1e-12 at its own).
+
+def predicted(sample_rate: int) -> NDArray[np.float64]:
+    """The taps that Wannamaker's method gives at a rate in Hz, float64 [9].
+
+    He takes the filter that leaves least noise power as the ear weights it, which is linear prediction on the ear's
+    curve. What nine taps leave to be known of that curve is their own inverse: 1 / |H|^2 of the published filter.
+    Prediction on it at another rate, held at its last value above 22.05 kHz, gives that rate's filter, and at 44.1 kHz
+    the published one back.
     """
-    if sample_rate == DESIGN_RATE:
-        return np.array(F_WEIGHTED)
     freq_hz = np.arange(GRID + 1) / GRID * sample_rate / 2.0
     weight = response(np.array(F_WEIGHTED), np.minimum(freq_hz, DESIGN_RATE / 2.0), DESIGN_RATE) ** -2.0
     correlation = np.fft.irfft(weight)[: len(F_WEIGHTED) + 1]

@@ -30,6 +30,8 @@ NEAR_LU: Final = 0.05
 """Nearer than this a programme is at its target already, and stays as it is."""
 MET_LU: Final = 0.1
 MARGIN_DB: Final = 0.005
+LIMITER_OVERSHOOT_DB: Final = 0.04
+"""What the limiter is set lower to begin with: it mostly lets through less than this."""
 MOST_PASSES: Final = 8
 SMALLEST_DB: Final = 1e-6
 
@@ -93,23 +95,27 @@ def plan(
         wanted = profile.target_lufs - lufs
         wanted = 0.0 if abs(wanted) <= NEAR_LU else round(wanted, 3)
     if peak is None or ceiling is None:
-        return _decided(Finish(sample_rate, gain_db=wanted), asked, wanted, 0.0, profile)
+        return _decided(Finish(sample_rate, gain_db=wanted), asked, profile)
     aim = min(ceiling - margin_db, highest_dbtp)
     most = math.floor((aim - peak + profile.most_limiting_db) * 1000.0) / 1000.0
     if wanted + peak <= aim:
-        return _decided(Finish(sample_rate, gain_db=wanted), asked, wanted, 0.0, profile)
+        return _decided(Finish(sample_rate, gain_db=wanted), asked, profile)
     if profile.most_limiting_db == 0.0:
-        return _decided(Finish(sample_rate, gain_db=most), asked, wanted, 0.0, profile)
-    finish = Finish(sample_rate, gain_db=min(wanted, most), limiter_dbtp=aim)
-    finish = yield from _settled(session, stems, finish, aim, most, asked.target_lufs if lufs is not None else None)
-    return _decided(finish, asked, wanted, peak + finish.gain_db - aim, profile)
+        return _decided(Finish(sample_rate, gain_db=most), asked, profile)
+    finish = Finish(sample_rate, gain_db=min(wanted, most), limiter_dbtp=aim - LIMITER_OVERSHOOT_DB)
+    target = None if lufs is None else profile.target_lufs
+    finish, reached = yield from _settled(session, stems, finish, aim, most, target)
+    return _decided(finish, asked, profile, reached)
 
 
 def _settled(
     session: Session, stems: Mapping[str, Path], finish: Finish, aim: float, most: float, target: float | None
-) -> Operation[Finish]:
-    """Gain (up to `most` dB) and limiter set again until peak and loudness fit, or until it has taken enough passes."""
+) -> Operation[tuple[Finish, float | None]]:
+    """Gain (up to `most` dB) and limiter set again until peak (`aim`) and loudness fit, or for MOST_PASSES passes; and
+    the loudness that was measured last.
+    """
     last: tuple[float, float] | None = None
+    lufs: float | None = None
     for _ in range(MOST_PASSES - 1):
         found = yield from _measured(session, stems, finish)
         lufs, peak, limiter = found.lufs_i, found.true_peak_dbtp, finish.limiter_dbtp
@@ -128,7 +134,7 @@ def _settled(
             last = (finish.gain_db, lufs)
         lowered = limiter - excess - MARGIN_DB if excess > SMALLEST_DB else limiter
         finish = msgspec.structs.replace(finish, gain_db=gain, limiter_dbtp=lowered)
-    return finish
+    return finish, lufs
 
 
 def _measured(session: Session, stems: Mapping[str, Path], finish: Finish) -> Operation[Loudness]:
@@ -146,39 +152,41 @@ def _measured(session: Session, stems: Mapping[str, Path], finish: Finish) -> Op
 
 
 def _decided(
-    finish: Finish, asked: Levelling, wanted: float, limiting_db: float, profile: Profile
+    finish: Finish, asked: Levelling, profile: Profile, reached: float | None = None
 ) -> tuple[Finish, Levelling]:
+    """The decision with its reasons. `reached`: the loudness that comes out, where it is not simply the gain's."""
+    limiting = 0.0
+    if finish.limiter_dbtp is not None and asked.before_dbtp is not None and asked.ceiling_dbtp is not None:
+        limiting = max(0.0, asked.before_dbtp + finish.gain_db - asked.ceiling_dbtp)
+    elif asked.before_lufs is not None:
+        reached = asked.before_lufs + finish.gain_db
     levelling = msgspec.structs.replace(
-        asked, gain_db=finish.gain_db, limiter_dbtp=finish.limiter_dbtp, limiting_db=max(0.0, limiting_db)
+        asked, gain_db=finish.gain_db, limiter_dbtp=finish.limiter_dbtp, limiting_db=limiting
     )
-    return finish, msgspec.structs.replace(levelling, why=_why(levelling, wanted, profile))
+    return finish, msgspec.structs.replace(levelling, why=_why(levelling, reached, profile))
 
 
-def _why(levelling: Levelling, wanted: float, profile: Profile) -> str:
-    """The decision in one sentence."""
-    target, lufs, peak, gain = levelling.target_lufs, levelling.before_lufs, levelling.before_dbtp, levelling.gain_db
-    said = [
-        "silence" if peak is None else f"true peak {peak:.2f} dBTP",
-        "no loudness that can be measured" if lufs is None else f"{lufs:.2f} LUFS",
-    ]
-    done = []
-    if target is not None and lufs is None:
-        done.append("no gain, since there is no loudness to bring to a target")
-    elif target is not None and wanted == 0.0 and gain == 0.0:
-        done.append(f"at {target:g} LUFS already, no gain")
+def _why(levelling: Levelling, reached: float | None, profile: Profile) -> str:
+    """The decision in one sentence, and whether it comes to what was asked for."""
+    target, ceiling, gain = levelling.target_lufs, levelling.ceiling_dbtp, levelling.gain_db
+    lufs, peak = levelling.before_lufs, levelling.before_dbtp
+    found = "silence" if peak is None else f"true peak {peak:.2f} dBTP"
+    found += ", no loudness that can be measured" if lufs is None else f", {lufs:.2f} LUFS"
     if gain != 0.0:
-        what = f"{'raised' if gain > 0 else 'lowered'} by {abs(gain):.3f} dB"
-        done.append(what + (f" for {target:g} LUFS" if target is not None and lufs is not None else ""))
-    elif target is None:
-        done.append("no gain")
-    if levelling.ceiling_dbtp is not None:
-        held = f"the limiter takes {levelling.limiting_db:.2f} dB off the highest peak for"
-        done.append(f"{held if levelling.limiter_dbtp is not None else 'no limiter needed for'} "
-                    f"{levelling.ceiling_dbtp:g} dBTP")  # fmt: skip
-    deeper = 0.0 if peak is None or levelling.ceiling_dbtp is None else peak + wanted - levelling.ceiling_dbtp
-    if deeper > profile.most_limiting_db + 0.01 and target is not None and lufs is not None:
-        done.append(
-            f"{target:g} LUFS can't be reached: the limiter would have to take {deeper:.1f} dB off the highest peak, "
-            f"and the profile allows {profile.most_limiting_db:g}"
-        )
-    return f"{profile.name}: {', '.join(said)}: {'; '.join(done)}"
+        done = f"{'raised' if gain > 0.0 else 'lowered'} by {abs(gain):.3f} dB"
+    elif target is not None and lufs is None:
+        done = "no gain, since there is no loudness to bring to a target"
+    else:
+        done = "no gain"
+    if ceiling is not None and levelling.limiter_dbtp is not None:
+        done += f"; the limiter takes {levelling.limiting_db:.2f} dB off the highest peak for {ceiling:g} dBTP"
+    elif ceiling is not None:
+        done += f"; no limiter is needed for {ceiling:g} dBTP"
+    if target is not None and reached is not None:
+        done += f"; comes out at {reached:.2f} LUFS"
+        if target - reached > MET_LU:
+            done += (
+                f", not at {target:g}: that would take more than the {profile.most_limiting_db:g} dB which the profile "
+                "lets the limiter take off the highest peak"
+            )
+    return f"{profile.name}: {found}: {done}"

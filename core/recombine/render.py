@@ -187,7 +187,14 @@ def _judged(levelling: Levelling | None, finish: Finish, after: Loudness) -> Lev
         limiter_dbtp=finish.limiter_dbtp,
         trim_db=finish.trim_db,
         target_met=met,
+        why=levelling.why or _limited_in_words(levelling, finish),
     )
+
+
+def _limited_in_words(levelling: Levelling, finish: Finish) -> str:
+    """What was done for the ceiling of the session's own limiter."""
+    held = f"the master's limiter holds {levelling.ceiling_dbtp:g} dBTP"
+    return held if finish.trim_db == 0.0 else f"{held}, with the whole lowered by {-finish.trim_db:.3f} dB after it"
 
 
 def _write(

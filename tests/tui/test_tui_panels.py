@@ -231,12 +231,12 @@ async def test_rendering_asks_where_and_how_and_proves(workstation, song: Path, 
         await driver.press("3", "comma", "W", "R")
         form = driver.app.screen
         assert isinstance(form, RenderForm)
-        await driver.press("j")
+        await driver.press("j", "j")
         await driver.press("right")
         assert form.field("container").value == "RF64"
         await driver.press("left")
         assert form.field("container").value == "WAV"
-        await driver.press("k", "equals_sign", "ctrl+u", *str(song.with_name("app.wav")), "enter")
+        await driver.press("k", "k", "equals_sign", "ctrl+u", *str(song.with_name("app.wav")), "enter")
         await driver.press("enter")
         await driver.until(lambda: desk.bench.certificate is not None, "the render")
         assert "rest exact" in driver.text()
@@ -260,12 +260,32 @@ async def test_a_render_over_a_file_is_refused_in_the_form(workstation, song: Pa
 async def test_the_dither_of_the_form_is_an_edit(workstation, song: Path, session_path: Path) -> None:
     async with workstation(session_path, size=(110, 30)) as driver:
         desk = await driver.opened()
-        await driver.press("R", "j", "j", "j", "right", "right", "enter")
+        await driver.press("R", "j", "j", "j", "j", "j", "right", "right", "enter")
         await driver.until(lambda: desk.bench.certificate is not None, "the render")
         assert desk.bench.session.dither.shape == "highpass"
         await driver.press("u")
         assert desk.bench.session.dither is None
     assert song.with_name("song.repaired.wav").exists()
+
+
+async def test_a_delivery_is_chosen_in_the_form(workstation, song: Path, session_path: Path) -> None:
+    async with workstation(session_path, size=(110, 30)) as driver:
+        desk = await driver.opened()
+        await driver.press("R", "j", "right", "right")
+        form = driver.app.screen
+        assert isinstance(form, RenderForm)
+        assert form.field("profile").value == "cd"
+        assert (form.field("subtype").value, form.field("rate").value) == ("PCM_16", "44100")
+        assert "f_weighted" in form.field("dither").about
+        await driver.press("right", "right")
+        assert form.field("profile").value == "film"
+        assert (form.field("subtype").value, form.field("rate").value) == ("PCM_24", "48000")
+        assert "-24 LUFS" in driver.text()
+        await driver.press("enter")
+        await driver.until(lambda: desk.bench.certificate is not None, "the render")
+        assert desk.bench.certificate.delivery.profile == "film"
+        assert desk.bench.certificate.sample_rate == 48_000
+    assert soundfile.info(song.with_name("song.repaired.wav")).samplerate == 48_000
 
 
 @covers("panel.separate")

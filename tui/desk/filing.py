@@ -248,6 +248,8 @@ class Filing(Listening):
             subtype=wanted.subtype,
             overs=wanted.overs,
             force=wanted.force,
+            profile=wanted.profile,
+            sample_rate=wanted.sample_rate,
         )
         rendered = await self.jobs.run(request, "rendering")
         if self.bench is bench:
