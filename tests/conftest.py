@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import platform
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -127,3 +128,17 @@ def unbake(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
         return Outcome(code, out, err)
 
     return run
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """The maker of plug-ins that `tests/strips/plugins_fake` stands in for: from a name that says what it does."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests" / "strips" / "plugins_fake"))
+    machine = {"x86_64": 0x3E, "aarch64": 0xB7}.get(platform.machine(), 0)
+
+    def make(name: str) -> str:
+        path = tmp_path / f"{name}.vst3"
+        path.write_bytes(b"\x7fELF" + bytes(14) + machine.to_bytes(2, "little"))
+        return str(path)
+
+    return make

@@ -45,6 +45,7 @@ def examine() -> Examination:
         _folder("stem store", places.cache()),
         _folder("presets, cards", places.home()),
         *_models(),
+        _plugins(),
         Finding("libraries", "ok", ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)),
     )
     return Examination(findings, all(finding.state != "problem" for finding in findings))
@@ -79,6 +80,15 @@ def _codecs() -> list[Finding]:
         Finding("files", state, detail),
         Finding("containers", "ok" if len(codecs) == 3 else "problem", f"PyAV {av.__version__}: {', '.join(codecs)}"),
     ]
+
+
+def _plugins() -> Finding:
+    try:
+        return Finding("VST3 plug-ins", "ok", f"pedalboard {metadata.version('pedalboard')} runs them")
+    except metadata.PackageNotFoundError:
+        return Finding(
+            "VST3 plug-ins", "note", "pedalboard, which runs them, is not installed: pip install 'unbake[vst3]'"
+        )
 
 
 def _folder(name: str, folder: Path) -> Finding:

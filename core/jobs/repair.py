@@ -15,7 +15,7 @@ from core.audio.probe import probe
 from core.errors import UnbakeError
 from core.events import Note, Operation
 from core.handover.certificate import Certificate, as_json, as_markdown, certify, full_report
-from core.jobs import sessions
+from core.jobs import plugins, sessions
 from core.recombine.render import OversPolicy, render
 from core.separation.device import GPU_ONLY, Precision, check_device_name, check_precision, resolve_device
 from core.separation.store import StemSet
@@ -111,6 +111,7 @@ def repair(
             )
     session = preset.over(session)
     files.check_strips(session, Origin(preset.origin))
+    yield from plugins.trying(session)
     session, stems = yield from sessions.stems_for(session, device=device, taken_in=stems)
     edit = f"repair {preset.name}"
     return (yield from _deliver(session, stems, session_path, edit, fmt, out, delivery, profile, started))
@@ -154,6 +155,7 @@ def render_document(
     source = Path(session.source.path)
     profile = None if delivery.profile is None else profiles.find(delivery.profile)
     fmt, out = _destination(source, delivery, profile, session_path, stems_from)
+    yield from plugins.trying(session)
     if stems_from is None:
         if edit is not None and session.changed and not session.separation.hashes:
             history.check_free(session_path)  # the hashes of its stems will have to be saved
@@ -252,5 +254,9 @@ def _deliver(
         text = as_json(report) if delivery.report.suffix.lower() == ".json" else as_markdown(report)
         write_text_atomically(delivery.report, text, force=delivery.force)
     if not certificate.passed:
-        yield Note("the proof FAILS: the written file is not what the session says; please report this as a defect")
+        unsteady = plugins.unsteady(session)
+        why = "the written file is not what the session says; please report this as a defect"
+        if unsteady:
+            why = f"{' and '.join(unsteady)} does not give the same sound twice, so the file can't be proved"
+        yield Note(f"the proof FAILS: {why}")
     return certificate

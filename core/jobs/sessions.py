@@ -13,6 +13,7 @@ from core.audio.hashes import hashing, sha256_file
 from core.audio.probe import probe
 from core.errors import UnbakeError
 from core.events import Note, Operation, finish
+from core.jobs import plugins
 from core.measure.align import estimate
 from core.separation import stems as stem_sets
 from core.separation.external import import_stems
@@ -176,7 +177,8 @@ def check_source(session: Session, path: Path | None = None) -> None:
 def set_values(path: Path, assignments: list[str]) -> Session:
     """Edits a session on disk by `PATH=VALUE`; the value before stays in its history.
 
-    Choosing another model takes over its stems and overlap and forgets the hashes of the old ones.
+    Choosing another model takes over its stems and overlap and forgets the hashes of the old ones. A plug-in that is
+    new or set otherwise is loaded once, so that what does not fit is refused here.
     """
 
     def change(before: Session | None) -> Session:
@@ -186,6 +188,7 @@ def set_values(path: Path, assignments: list[str]) -> Session:
         if after.separation.model != before.separation.model and after.separation.stems == before.separation.stems:
             after = msgspec.structs.replace(after, separation=separation_by(after.separation.model))
         files.check_strips(after, Origin(" ".join(assignments)))
+        finish(plugins.trying(after, plugins.used_by(before)))
         return after
 
     if not path.exists():

@@ -140,6 +140,13 @@ def new(kind: type[Processor], sample_rate: int) -> Processor:
     return kind(**{name: _held(parameter, parameter.default, sample_rate) for name, parameter in starts.items()})
 
 
+def text_needed(kind: type[Processor]) -> str | None:
+    """The text without which a processor is nothing yet, such as the path of a plug-in; None for all others."""
+    required = {field.name for field in msgspec.structs.fields(kind) if field.required}
+    texts = (parameter.name for parameter in parameters_of(kind) if parameter.kind == "text")
+    return next((name for name in texts if name in required), None)
+
+
 def strip_kinds() -> tuple[type[Processor], ...]:
     """What can be put into the chain of a strip, in the order in which it is offered."""
     return get_args(processors.StripProcessor)
@@ -254,7 +261,7 @@ def possible(parameter: Parameter, sample_rate: int) -> str:
     if parameter.kind == "switch":
         return "on or off"
     if parameter.kind in ("text", "table"):
-        return "text" if parameter.kind == "text" else "name=value, name=value"
+        return parameter.about if parameter.kind == "text" else "name=value, name=value"
     if parameter.kind == "choice":
         words = [shown(parameter, choice) for choice in parameter.choices]
         return f"{', '.join(words[:-1])} or {words[-1]}"

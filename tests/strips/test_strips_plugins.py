@@ -24,24 +24,10 @@ from core.strips import plugin_host, plugins
 from core.strips.plugins import ELF_MACHINES, FOLDERS, PluginStage, repeats
 
 RATE = 44_100
-FAKE = Path(__file__).parent / "plugins_fake"
 WHERE = "strips.bass.chain[1]"
 ELF = b"\x7fELF" + bytes(14) + ELF_MACHINES.get(platform.machine(), 0).to_bytes(2, "little")
 
 pytestmark = pytest.mark.timeout(60)
-
-
-@pytest.fixture
-def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
-    """The path of a plug-in of a name, for a process that finds the stand-in."""
-    monkeypatch.setenv("PYTHONPATH", str(FAKE))
-
-    def make(name: str) -> str:
-        path = tmp_path / f"{name}.vst3"
-        path.write_bytes(ELF)
-        return str(path)
-
-    return make
 
 
 def stage_of(path: str, channels: int = 2, **given) -> PluginStage:

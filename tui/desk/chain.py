@@ -73,15 +73,16 @@ def _insert_row(place: int, processor: Processor, is_open: bool) -> Row:
 
 def _value_row(bench: Bench, key: RowKey, parameter: Parameter, value: Any, width: int) -> Row:
     indent = "  " if isinstance(key, Fader) else "    "
-    text = parameters.shown(parameter, value).removeprefix(f"{parameter.title} ")
+    wordy = parameter.kind in ("text", "table")
+    text = parameters.shown(parameter, value, padded=not wordy).removeprefix(f"{parameter.title} ")
     cells = [
         Cell(indent),
         Cell(parameter.title, "", VALUE_AT - len(indent)),
-        Cell(text, "" if value == parameter.default else "value", VALUE_CELLS),
+        Cell(text, "" if value == parameter.default else "value", 0 if wordy else VALUE_CELLS),
     ]
     possible = parameters.possible(parameter, bench.sample_rate)
     if key == bench.row:
-        about = f"; {parameter.about}" if parameter.about and width >= RANGES_FROM_CELLS else ""
+        about = f"; {parameter.about}" if parameter.about not in ("", possible) and width >= RANGES_FROM_CELLS else ""
         cells.append(Cell(f" {possible}{about}", "dim"))
     elif width >= RANGES_FROM_CELLS:
         cells.append(Cell(f" {possible}", "dim", RANGE_CELLS))

@@ -81,7 +81,11 @@ class Editing(Moving):
         if self.change(lambda session, strip: edits.insert(session, strip, at, processor)):
             self.set_focus(self.query_one("#chain"))
             at = min(at, len(self.bench.chain) - 1)
+            text = parameters.text_needed(kind)
+            focus = focus or text
             self.to_row(Value(at, focus) if focus else Insert(at))
+            if text is not None:
+                self.action_value_type()
 
     def action_chain_delete(self) -> None:
         """Takes the chosen processor out."""

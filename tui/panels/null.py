@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.handover.certificate import Certificate
+from core.jobs.plugins import used_by
 from core.measure.null import Level, NullReport
 from core.recombine.check import SessionCheck, StripChange
 from tui import actions
@@ -47,6 +48,9 @@ class NullPanel(Panel[None]):
             rows.append(line("verdict", "being checked", "dim"))
         if check is not None and not session.untouched:
             rows += checked(check, self.width)
+            if not check.passed and (files := [each.file for each in used_by(session)]):
+                what = f"unless {' or '.join(files)} does not give the same sound twice, which would do this"
+                rows.insert(2, line("", what, "warn"))
         if self._bench.stem_sum_dbfs is not None:
             rows.append(
                 line("stem sum", f"source less stems and residual: {level(self._bench.stem_sum_dbfs, 'dBFS peak')}")
