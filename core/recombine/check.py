@@ -21,7 +21,7 @@ from core.audio.samples import refuse_bad
 from core.events import Operation, Progress
 from core.measure.levels import to_dbfs
 from core.measure.null import Band, Level, LevelMeter, OctaveBands, PeakMeter
-from core.recombine.graph import Graph, StripDelta, open_stem
+from core.recombine.graph import Graph, StripDelta, open_stem, open_strip
 from core.recombine.output import overs_of
 from core.session.document import RESIDUAL, Session
 
@@ -80,7 +80,7 @@ class SessionCheck(msgspec.Struct, frozen=True, kw_only=True):
 def check_session(session: Session, stems: Mapping[str, Path]) -> Operation[SessionCheck]:
     """Measures a session against its source in one pass; nothing is written.
 
-    `stems` maps at least the changed strips to their files; with all stems and the residual their sum is checked too.
+    `stems` maps at least `session.stems_used` to their files; with all stems and the residual their sum is checked too.
     Raises UnbakeError when a file can't be read, does not fit the source, or holds NaN or infinite samples.
     """
     with ExitStack() as stack:
@@ -88,9 +88,9 @@ def check_session(session: Session, stems: Mapping[str, Path]) -> Operation[Sess
         output = stack.enter_context(Graph(session, stems)) if session.master_active else None
         info = bus.info
         source = stack.enter_context(open_reader(Path(session.source.path)))
-        strips = [_StripMeter(name, session, _open(name, stems, info, stack)) for name in session.changed]
-        for strip in strips:
-            stack.callback(strip.close)
+        strips = [
+            _StripMeter(name, open_strip(name, session.strips[name], stems, info, stack)) for name in session.changed
+        ]
         stem_sum = _StemSum([_open(name, stems, info, stack) for name in _parts(session, stems)])
         change = _ChangeMeter(info) if strips or output else None
         identical, overs, rest, peak, done = True, 0, 0.0, 0.0, 0
@@ -146,14 +146,14 @@ def _peak(block: Block) -> float:
 class _StripMeter:
     """The delta of one strip in blocks of its own size, handed out in blocks of any other, and how strong it is."""
 
-    def __init__(self, name: str, session: Session, stem: AudioReader) -> None:
+    def __init__(self, name: str, delta: StripDelta) -> None:
         self._name = name
-        self._stem = stem.info
-        self._delta = StripDelta(name, session.strips[name], stem)
-        self._held = np.zeros((stem.info.channels, 0))
+        self._stem = stem = delta.info
+        self._delta = delta
+        self._held = np.zeros((stem.channels, 0))
         self._given = 0
         self._level = PeakMeter()
-        self._bands = OctaveBands(stem.info.sample_rate, stem.info.channels)
+        self._bands = OctaveBands(stem.sample_rate, stem.channels)
 
     def next(self, frames: int) -> Block:
         """The next frames of the delta. UnbakeError for a stem that holds NaN or infinite samples."""
@@ -165,10 +165,6 @@ class _StripMeter:
         self._level.push(block)
         self._bands.push(block)
         return block
-
-    def close(self) -> None:
-        """Lets go of what the strip's processors hold outside this process."""
-        self._delta.close()
 
     def result(self, frames: int) -> StripChange:
         """The figures of `frames` frames, which must be all that were handed out."""

@@ -5,7 +5,7 @@ One graph serves the render, its proof and whoever listens. It opens its own fil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from core.errors import UnbakeError
 from core.recombine.limiter import TruePeakLimiter
 from core.session.document import Session, Strip
 from core.session.processors import Limiter, Processor
-from core.strips.chain import build_chain, build_strip
+from core.strips.chain import build_chain, build_strip, listener
 from core.strips.stage import Aligned, AlignedState, Series, Stage
 
 
@@ -44,13 +44,17 @@ class StripDelta:
     """What one active strip adds to the source: `wet * P(s) - dry * s`, in time with the source.
 
     The three modes are three settings of it: replace (1, 1), parallel (blend, 0), cancel (0, 1). `alone` gives what is
-    left of the stem in the sum instead, which is `s` more.
+    left of the stem in the sum instead, which is `s` more. `sides` are the stems of `strip.sidechains`.
     """
 
-    def __init__(self, name: str, strip: Strip, stem: AudioReader, *, alone: bool = False) -> None:
+    def __init__(
+        self, name: str, strip: Strip, stem: AudioReader, sides: Sequence[AudioReader] = (), *, alone: bool = False
+    ) -> None:
         self._wet, self._dry = {"replace": (1.0, 1.0), "parallel": (strip.blend, 0.0), "cancel": (0.0, 1.0)}[strip.mode]
         self._dry -= alone
         self._stem = stem
+        self._sides = tuple(sides)
+        self.info: AudioInfo = stem.info
         self._processed = Aligned(build_strip(name, strip, stem.info.sample_rate, stem.info.speakers), self._pull)
         self._unprocessed = np.zeros((stem.info.channels, 0))
 
@@ -70,7 +74,7 @@ class StripDelta:
 
     def seek(self, frame: int) -> None:
         """Begins anew at a frame, as if nothing had been before."""
-        self._stem.seek(min(frame, self._stem.info.frames))
+        self._seek(min(frame, self._stem.info.frames))
         self._processed.reset()
         self._unprocessed = self._unprocessed[:, :0]
 
@@ -80,7 +84,7 @@ class StripDelta:
 
     def resume(self, state: StripState) -> None:
         """Goes on where the state was taken."""
-        self._stem.seek(state.frame)
+        self._seek(state.frame)
         self._processed.resume(state.processed)
         self._unprocessed = state.unprocessed
 
@@ -98,13 +102,17 @@ class StripDelta:
         block = read_padded(self._stem, frames)
         held = self._unprocessed
         self._unprocessed = np.concatenate([held, block], axis=1) if held.shape[1] else block
-        return block
+        return np.concatenate([block, *(read_padded(side, frames) for side in self._sides)]) if self._sides else block
+
+    def _seek(self, frame: int) -> None:
+        for reader in (self._stem, *self._sides):  # all of one length, and read in step
+            reader.seek(frame)
 
 
 class Graph:
     """A session as sound. A context manager; `blocks` runs from the first frame to the last, `read` from anywhere.
 
-    `stems` maps the names of the session's changed strips to their files, `extra_master` follows the session's own
+    `stems` maps the names of `session.stems_used` to their files, `extra_master` follows the session's own
     master stage. With `alone` it gives only what the sum holds of these strips, before the master stage. `on_source`
     is handed every block of the source as it is read, float64 [channels, frames], which runs ahead of the output by
     the latency of the master stage.
@@ -128,11 +136,10 @@ class Graph:
             self._source = self._open.enter_context(open_reader(Path(session.source.path)))
             self.info: AudioInfo = self._source.info
             self._alone = alone is not None
-            self._strips: list[StripDelta] = []
-            for name in session.changed if alone is None else alone:
-                stem = self._open.enter_context(open_stem(name, stems, self.info))
-                self._strips.append(StripDelta(name, session.strips.get(name, Strip()), stem, alone=self._alone))
-                self._open.callback(self._strips[-1].close)
+            self._strips = [
+                open_strip(name, session.strips.get(name, Strip()), stems, self.info, self._open, alone=self._alone)
+                for name in (session.changed if alone is None else alone)
+            ]
             master = () if self._alone else (*session.master_active, *extra_master)
             self._output = Aligned(Series(build_master(master, self.info)), self._sum)
             self._open.callback(self._output.close)
@@ -211,6 +218,22 @@ class Graph:
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
+
+
+def open_strip(
+    name: str, strip: Strip, stems: Mapping[str, Path], source: AudioInfo, stack: ExitStack, *, alone: bool = False
+) -> StripDelta:
+    """The delta of a strip with its stem and those it listens to, which `stack` closes. Raises as `open_stem` does."""
+    if strip.mode == "cancel":
+        strip = Strip(mode="cancel")  # the stem is taken out as it is
+    for side in strip.sidechains:
+        if side not in stems:
+            where = f"strips.{name}.chain[{listener(strip, side)}].sidechain"
+            raise UnbakeError(f"there is no stem {side}", where=where)
+    stem, *sides = [stack.enter_context(open_stem(each, stems, source)) for each in (name, *strip.sidechains)]
+    delta = StripDelta(name, strip, stem, sides, alone=alone)
+    stack.callback(delta.close)
+    return delta
 
 
 def open_stem(name: str, stems: Mapping[str, Path], source: AudioInfo) -> AudioReader:

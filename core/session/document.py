@@ -6,6 +6,7 @@ is `files`, laying presets over it `presets`, undo `history`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -16,6 +17,7 @@ from core.session.processors import (
     UNSAID,
     Checked,
     Dither,
+    DynamicBell,
     FaderDb,
     Limiter,
     MasterProcessor,
@@ -116,6 +118,12 @@ class Strip(Checked, frozen=True):
     chain: tuple[StripProcessor, ...] = ()
 
     @property
+    def sidechains(self) -> tuple[str, ...]:
+        """Stems that its processors listen to, its own aside, in the order of the chain."""
+        heard = (each.sidechain for each in self.chain if isinstance(each, DynamicBell) and each.active)
+        return tuple(dict.fromkeys(name for name in heard if name))
+
+    @property
     def processed(self) -> bool:
         """Whether anything in the strip alters its stem."""
         fader_moved = self.gain_db != 0.0 or self.pan != 0.0 or self.polarity != 1
@@ -142,9 +150,17 @@ class Session(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     @property
     def changed(self) -> tuple[str, ...]:
         """Names of the strips that change something, in the order of the stems, the residual last."""
+        return self._in_order(name for name, strip in self.strips.items() if not strip.neutral)
+
+    @property
+    def stems_used(self) -> tuple[str, ...]:
+        """Names of the stems that a render opens: those of the changed strips and those that these listen to."""
+        running = (self.strips[name] for name in self.changed if self.strips[name].mode != "cancel")
+        return self._in_order({*self.changed, *(side for strip in running for side in strip.sidechains)})
+
+    def _in_order(self, names: Iterable[str]) -> tuple[str, ...]:
         order = (*self.separation.stems, RESIDUAL)
-        names = [name for name, strip in self.strips.items() if not strip.neutral]
-        return tuple(sorted(names, key=lambda name: order.index(name) if name in order else len(order)))
+        return tuple(sorted(names, key=lambda name: (order.index(name) if name in order else len(order), name)))
 
     @property
     def master_active(self) -> tuple[Processor, ...]:
@@ -190,5 +206,9 @@ def audible_key(session: Session) -> bytes:
 
 def _without_unsaid(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_unsaid(item) for key, item in value.items() if key not in UNSAID or item != UNSAID[key]}
+        return {
+            key: item if key == "parameters" else _without_unsaid(item)
+            for key, item in value.items()
+            if key not in UNSAID or item != UNSAID[key]
+        }
     return [_without_unsaid(item) for item in value] if isinstance(value, list) else value

@@ -16,7 +16,7 @@ from core import places
 from core.errors import UnbakeError
 from core.session import toml
 from core.session.document import RESIDUAL, SCHEMA, MasterProcessor, Separation, Session, Source, Strip
-from core.session.processors import AT_A_FREQUENCY, HIGHEST_SHARE, Processor, needs_pair
+from core.session.processors import AT_A_FREQUENCY, HIGHEST_SHARE, DynamicBell, Processor, needs_pair
 from core.session.toml import Origin, Steps
 
 SUFFIX = ".unbake.toml"
@@ -113,7 +113,11 @@ def check_strips(session: Session, origin: Origin) -> None:
         if session.source.channels == 1 and strip.pan != 0.0:
             origin.fail("a balance needs a left-right pair, and the source is mono", ("strips", name, "pan"))
         _check_processors(session, strip.chain, ("strips", name, "chain"), origin)
+        _check_sidechains(session, name, strip.chain, origin)
     _check_processors(session, session.master, ("master",), origin)
+    for place, processor in enumerate(session.master):
+        if isinstance(processor, DynamicBell) and processor.sidechain:
+            origin.fail("the master stage has no side-chain", ("master", place, "sidechain"))
 
 
 def _check_processors(session: Session, chain: Sequence[Processor], steps: Steps, origin: Origin) -> None:
@@ -125,6 +129,17 @@ def _check_processors(session: Session, chain: Sequence[Processor], steps: Steps
         paired = needs_pair(processor) if processor.active and session.source.channels == 1 else None
         if paired is not None:
             origin.fail(f"{paired} needs a left-right pair, and the source is mono", (*steps, place))
+
+
+def _check_sidechains(session: Session, name: str, chain: Sequence[Processor], origin: Origin) -> None:
+    others = [stem for stem in (*session.separation.stems, RESIDUAL) if stem != name]
+    for place, processor in enumerate(chain):
+        heard = processor.sidechain if isinstance(processor, DynamicBell) else ""
+        steps = ("strips", name, "chain", place, "sidechain")
+        if heard == name:
+            origin.fail("a stem can't be its own side-chain", steps, 'leave it out, or "", to hear the stem itself')
+        if heard and session.separation.stems and heard not in others:
+            origin.fail(f"there is no stem {heard}", steps, f"there are {', '.join(others)}")
 
 
 def set_values(session: Session, assignments: list[str], *, check: bool = True) -> Session:

@@ -74,8 +74,9 @@ class Preset(msgspec.Struct, frozen=True):
 
     @property
     def stems(self) -> tuple[str, ...]:
-        """Every stem the preset names, needed or treated."""
-        return tuple(dict.fromkeys((*self.needs.stems, *self.strips)))
+        """Every stem the preset names: needed, treated, or listened to."""
+        heard = (side for patch in self.strips.values() for side in Strip(**given(patch)).sidechains)
+        return tuple(dict.fromkeys((*self.needs.stems, *self.strips, *heard)))
 
     def over(self, session: Session) -> Session:
         """The session with this preset laid over it. Raises UnbakeError when the session lacks a stem it names."""
@@ -170,7 +171,8 @@ def save_own(
     if not strips and not (master and session.master):
         raise UnbakeError("there is nothing to keep in a preset", remedy="choose a strip, or the master stage")
     tables: dict[str, Any] = {"name": name, "about": about}
-    if needed := [strip for strip in strips if strip != RESIDUAL]:
+    heard = (side for strip in strips for side in session.strips[strip].sidechains)
+    if needed := [strip for strip in dict.fromkeys((*strips, *heard)) if strip != RESIDUAL]:
         tables["needs"] = {"stems": needed}
     tables["strips"] = {strip: msgspec.to_builtins(session.strips[strip]) for strip in strips}
     if master:

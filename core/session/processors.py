@@ -330,6 +330,40 @@ class Gate(Processor, frozen=True, tag="gate", kw_only=True):
         return self.ratio == 1.0 or self.range_db == 0.0
 
 
+class DynamicBell(Processor, frozen=True, tag="dynamic_bell", kw_only=True):
+    """A bell that comes as the level in its band passes a threshold: of its own stem, or of another one.
+
+    At its whole range it is the bell of that gain and Q. Every dB past the threshold is one of gain, up to the range.
+    """
+
+    freq_hz: Annotated[Frequency, Meta(description="centre of the bell and of what is heard", extra={"start": 250.0})]
+    q: Quality = 0.7
+    threshold_db: Annotated[ThresholdDb, Meta(description="level in the band where it sets in")] = -30.0
+    range_db: Annotated[
+        GainDb, Meta(title="range", description="the most it cuts (below zero) or boosts", extra={"bare": False})
+    ] = 0.0
+    acts: Annotated[
+        Literal["above", "below"],
+        Meta(
+            title="acts", description="on what is louder or on what is quieter than the threshold", extra={"unit": ""}
+        ),
+    ] = "above"
+    attack_ms: Annotated[float, _ms(0.02, 500.0, "attack", "63% of its coming")] = 10.0
+    release_ms: Annotated[float, _ms(5.0, 5000.0, "release", "63% of its going")] = 120.0
+    sidechain: Annotated[
+        str,
+        Meta(
+            title="side-chain",
+            description="the stem whose level is heard, as it was before any processing",
+            extra={"unit": "", "named": {"": "itself"}, "of_stems": True},
+        ),
+    ] = ""
+
+    @property
+    def neutral(self) -> bool:  # noqa: D102
+        return self.range_db == 0.0
+
+
 class DeEsser(Processor, frozen=True, tag="deesser", kw_only=True):
     """Takes sibilants down by as much as they stand out of the voice, whatever its level."""
 
@@ -485,16 +519,17 @@ class Vst3(Processor, frozen=True, tag="vst3", kw_only=True):
 
 StripProcessor = (
     Bell | LowShelf | HighShelf | LowCut | HighCut | Notch | Tilt | AllPass
-    | TransientShaper | Compressor | Gate | DeEsser | Saturation | Width | MonoBelow | Delay | Gain | Vst3
+    | DynamicBell | TransientShaper | Compressor | Gate | DeEsser | Saturation | Width | MonoBelow | Delay | Gain
+    | Vst3
 )  # fmt: skip
 MasterProcessor = (
     Bell | LowShelf | HighShelf | LowCut | HighCut | Notch | Tilt | AllPass
-    | TransientShaper | Compressor | Gate | DeEsser | Saturation | Width | MonoBelow | Delay | Gain
+    | DynamicBell | TransientShaper | Compressor | Gate | DeEsser | Saturation | Width | MonoBelow | Delay | Gain
     | Vst3 | Limiter | Dither
 )  # fmt: skip
 HIGHEST_SHARE = 0.49
 """Highest frequency of an equaliser as a share of the sample rate."""
-AT_A_FREQUENCY = (EqualiserBand, MonoBelow, DeEsser)
+AT_A_FREQUENCY = (EqualiserBand, DynamicBell, MonoBelow, DeEsser)
 """Those whose `freq_hz` must be one that the file can hold."""
 OF_PAIRS = (Width, MonoBelow)
 """Those that need a left and a right."""

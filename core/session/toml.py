@@ -26,7 +26,8 @@ _HEADER = re.compile(r"^\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(r"""^\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+))*)\s*=""")
 _STEP = re.compile(r"\[(\d+)\]|\.?([^.\[\]]+)")
 _UNSAID = {"bypass": False, **UNSAID}
-_VERBATIM = ("rights",)
+_VERBATIM = ("rights", "parameters")
+"""Tables with keys of the engineer's or of a plug-in, one of which may well be a bypass."""
 UNKNOWN = "no such key"
 NO_CHOICE = "not one of the values it can have"
 _ERROR_PATH = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
@@ -52,7 +53,7 @@ def parse(text: str, where: str) -> dict[str, Any]:
 
 def dump(tables: dict[str, Any]) -> str:
     """Tables as TOML, leaving out None (TOML has no null), empty tables, and fields that say nothing by default."""
-    return tomli_w.dumps({**_without_nothing(tables), **{key: tables[key] for key in _VERBATIM if tables.get(key)}})
+    return tomli_w.dumps(_without_nothing(tables))
 
 
 def says_nothing(key: str, value: Any) -> bool:
@@ -65,8 +66,7 @@ def _without_nothing(value: Any) -> Any:
     if isinstance(value, dict):
         kept = {key: item for key, item in value.items() if item is not None and not says_nothing(key, item)}
         kept = {key: item for key, item in kept.items() if item != {}}
-        # what a plug-in calls its parameters is its own affair: one of them may be a bypass
-        return {key: item if key == "parameters" else _without_nothing(item) for key, item in kept.items()}
+        return {key: item if key in _VERBATIM else _without_nothing(item) for key, item in kept.items()}
     if isinstance(value, (list, tuple)):
         return [_without_nothing(item) for item in value]
     return value

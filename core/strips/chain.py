@@ -13,6 +13,7 @@ from core.session.processors import (
     Compressor,
     DeEsser,
     Delay,
+    DynamicBell,
     EqualiserBand,
     Gain,
     Gate,
@@ -23,12 +24,14 @@ from core.session.processors import (
     Vst3,
     Width,
 )
+from core.strips.dynamic_eq import DynamicBellStage
 from core.strips.dynamics import CompressorStage, DeEsserStage, GateStage
 from core.strips.eq import Equaliser, Sections, check_frequency, sections
 from core.strips.image import Level, PairMono, PairPart, PairWidth, TimeShift, check_pairs, db_to_gain, fader
 from core.strips.linear import PartitionedFir, linear_taps
 from core.strips.plugins import PluginStage
 from core.strips.saturation import SaturationStage
+from core.strips.sidechain import Keyed, Own, Riding
 from core.strips.stage import Series, Stage
 from core.strips.transients import TransientStage
 
@@ -36,15 +39,28 @@ from core.strips.transients import TransientStage
 def build_strip(name: str, strip: Strip, sample_rate: int, speakers: Sequence[str]) -> Series:
     """The stage P of a strip: its active processors, gain, balance and polarity.
 
+    It takes the channels of the stem, followed by those of each of `strip.sidechains`, and gives those of the stem.
     Raises UnbakeError naming the key path, such as `strips.bass.chain[1]`, when a processor can't run on this source.
     """
-    stages = build_chain(f"strips.{name}.chain", strip.chain, sample_rate, speakers, eq_phase=strip.eq_phase)
+    path, sides = f"strips.{name}.chain", strip.sidechains
+    if name in sides:
+        raise UnbakeError("a stem can't be its own side-chain", where=f"{path}[{listener(strip, name)}].sidechain")
+    stages = build_chain(path, strip.chain, sample_rate, speakers, eq_phase=strip.eq_phase, sides=sides)
+    if sides:
+        channels, others = len(speakers), len(speakers) * len(sides)
+        ridden = [each if isinstance(each, Keyed) else Riding(each, channels, others) for each in stages]
+        stages = [*ridden, Own(channels)]
     if strip.gain_db != 0.0 or strip.pan != 0.0 or strip.polarity != 1:
         try:
             stages.append(fader(strip.gain_db, strip.pan, strip.polarity, speakers))
         except UnbakeError as error:
             raise UnbakeError(error.what, where=f"strips.{name}.pan") from error
     return Series(stages)
+
+
+def listener(strip: Strip, side: str) -> int:
+    """The place in a chain of the first processor that listens to a stem; ValueError when none does."""
+    return [isinstance(each, DynamicBell) and each.active and each.sidechain for each in strip.chain].index(side)
 
 
 def build_chain(
@@ -55,10 +71,12 @@ def build_chain(
     *,
     first: int = 0,
     eq_phase: EqPhase = "minimum",
+    sides: Sequence[str] = (),
 ) -> list[Stage]:
     """Stages of the active processors. Neighbouring equalisers of one placement run as one cascade.
 
-    Errors name `path[n]`, counting from `first`.
+    A processor that listens to another stem finds it among `sides`, whose channels follow its own. Errors name
+    `path[n]`, counting from `first`.
     """
     stages: list[Stage] = []
     waiting: list[EqualiserBand] = []
@@ -71,6 +89,8 @@ def build_chain(
     for place, processor in enumerate(processors, first):
         if not processor.active:
             continue
+        if isinstance(processor, DynamicBell) and processor.sidechain not in ("", *sides):
+            raise UnbakeError("the master stage has no side-chain", where=f"{path}[{place}].sidechain")
         if isinstance(processor, Vst3):
             flush()
             stages.append(PluginStage(processor, f"{path}[{place}]", sample_rate, len(speakers)))
@@ -84,7 +104,10 @@ def build_chain(
                 waiting.append(processor)
                 continue
             flush()
-            stages.append(_build(processor, sample_rate, speakers))
+            stage = _build(processor, sample_rate, speakers)
+            if isinstance(stage, DynamicBellStage) and isinstance(processor, DynamicBell) and processor.sidechain:
+                stage = Keyed(stage, len(speakers), len(speakers) * (1 + sides.index(processor.sidechain)))
+            stages.append(stage)
         except UnbakeError as error:
             raise UnbakeError(error.what, where=f"{path}[{place}]", remedy=error.remedy) from error
     flush()
@@ -125,6 +148,9 @@ def _build(processor: Processor, sample_rate: int, speakers: Sequence[str]) -> S
             return PairMono(freq_hz, sample_rate, speakers)
         case Delay(frames=frames):
             return TimeShift(frames, channels)
+        case DynamicBell(freq_hz=freq_hz):
+            check_frequency(freq_hz, sample_rate)
+            return DynamicBellStage(processor, sample_rate, channels)
         case TransientShaper():
             return TransientStage(processor, sample_rate, channels)
         case Compressor():

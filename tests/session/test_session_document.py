@@ -119,8 +119,8 @@ def test_a_session_comes_back_from_toml_as_it_was(found: dict[str, Strip]) -> No
 
 
 def test_every_processor_can_be_written_down() -> None:
-    names = "bell low_shelf high_shelf low_cut high_cut notch tilt all_pass transient_shaper compressor gate deesser"
-    names += " saturation width mono_below delay gain vst3 limiter dither"
+    names = "bell low_shelf high_shelf low_cut high_cut notch tilt all_pass dynamic_bell transient_shaper"
+    names += " compressor gate deesser saturation width mono_below delay gain vst3 limiter dither"
     assert sorted(kinds()) == sorted(names.split())
 
 

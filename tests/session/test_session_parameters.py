@@ -125,6 +125,7 @@ def test_new_ones_start_where_they_are_wanted() -> None:
         "notch": 50.0,
         "tilt": 1000.0,
         "all pass": 100.0,
+        "dynamic bell": 250.0,
         "transient shaper": None,
         "compressor": None,
         "gate": None,

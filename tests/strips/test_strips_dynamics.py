@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import numpy as np
 import pytest
@@ -10,9 +12,11 @@ from core.errors import UnbakeError
 from core.session.document import Strip
 from core.session.processors import (
     AllPass,
+    Bell,
     Compressor,
     DeEsser,
     Delay,
+    DynamicBell,
     Gate,
     MonoBelow,
     Saturation,
@@ -32,6 +36,8 @@ EVERY: tuple[StripProcessor, ...] = (
     Compressor(threshold_db=-24.0, ratio=20.0, knee_db=0.0, attack_ms=0.1, release_ms=20.0, mix=0.5),
     Gate(threshold_db=-20.0, ratio=3.0),
     Gate(threshold_db=-25.0, ratio=50.0, hold_ms=0.0, range_db=80.0),
+    DynamicBell(freq_hz=200.0, q=1.0, threshold_db=-36.0, range_db=-9.0),
+    DynamicBell(freq_hz=1500.0, threshold_db=-30.0, range_db=6.0, acts="below", attack_ms=2.0, release_ms=40.0),
     DeEsser(freq_hz=5000.0, range_db=12.0, threshold_db=-20.0),
     DeEsser(freq_hz=6000.0, high_hz=9000.0, range_db=6.0),
     Saturation(drive_db=12.0),
@@ -115,7 +121,9 @@ def test_what_came_before_the_memory_is_not_heard(processor: StripProcessor) -> 
 
 
 @pytest.mark.parametrize("rate", [8000, 192_000])
-@pytest.mark.parametrize("processor", [EVERY[0], EVERY[3], EVERY[5], EVERY[9], EVERY[12], EVERY[14]], ids=str)
+@pytest.mark.parametrize(
+    "processor", [EVERY[0], EVERY[3], EVERY[5], EVERY[7], EVERY[8], EVERY[11], EVERY[14], EVERY[16]], ids=str
+)
 def test_unusual_rates_silence_and_one_frame(processor: StripProcessor, rate: int) -> None:
     assert not through(processor, np.zeros((2, 5000)), rate).any()
     assert through(processor, np.full((1, 1), 0.5), rate).shape == (1, 1)
@@ -125,7 +133,8 @@ def test_unusual_rates_silence_and_one_frame(processor: StripProcessor, rate: in
 @pytest.mark.parametrize(
     "processor",
     [
-        TransientShaper(), TransientShaper(attack_db=6.0, mix=0.0), TransientShaper(attack_db=6.0, low_hz=200.0, high_hz=200.0),
+        TransientShaper(), TransientShaper(attack_db=6.0, mix=0.0),
+        TransientShaper(attack_db=6.0, low_hz=200.0, high_hz=200.0), DynamicBell(freq_hz=200.0, sidechain="drums"),
         DeEsser(freq_hz=5000.0, high_hz=4000.0, range_db=6.0), Compressor(), Compressor(ratio=4.0, mix=0.0), Gate(),
         Gate(ratio=4.0, range_db=0.0), DeEsser(freq_hz=5000.0), Delay(), Saturation(),
         Saturation(drive_db=6.0, mix=0.0),
@@ -250,6 +259,64 @@ def test_the_mix_is_a_share_of_what_is_compressed() -> None:
     assert np.allclose(half, (sound + wet) / 2, atol=1e-12)
 
 
+# ---- dynamic bell
+
+
+@pytest.mark.parametrize("range_db", [-12.0, 9.0])
+def test_at_its_whole_range_it_is_the_bell_of_that_gain_and_q(range_db: float) -> None:
+    sound = music()
+    dynamic = through(DynamicBell(freq_hz=400.0, q=1.3, threshold_db=-100.0, range_db=range_db, attack_ms=0.02), sound)
+    static = through(Bell(freq_hz=400.0, q=1.3, gain_db=range_db), sound)
+    assert np.abs(dynamic - static)[:, 200:].max() < 1e-6
+
+
+@pytest.mark.parametrize(("acts", "range_db"), [("above", -9.0), ("above", 6.0), ("below", -9.0), ("below", 6.0)])
+def test_every_db_past_the_threshold_is_one_of_gain_up_to_the_range(acts: Any, range_db: float) -> None:
+    side = 1.0 if acts == "above" else -1.0
+    bell = DynamicBell(freq_hz=1000.0, q=1.0, threshold_db=-30.0, range_db=range_db, acts=acts, release_ms=50.0)
+    for past_db in (-10.0, -3.0, 0.0, 5.0, 20.0):
+        sound = tone(1000.0, -30.0 + side * past_db, seconds=2.0)
+        expected = 0.75 if past_db == 0.0 else min(max(past_db, 0.0), abs(range_db))  # half of a knee of 6 dB at it
+        found = gain_db(through(bell, sound), sound, slice(RATE, 2 * RATE))
+        assert found == pytest.approx(np.sign(range_db) * expected, abs=0.01)
+
+
+def test_it_hears_its_band_and_treats_it_alone() -> None:
+    loud, quiet = tone(4000.0, -6.0), tone(100.0, -60.0)
+    bell = DynamicBell(freq_hz=100.0, q=2.0, threshold_db=-28.0, range_db=-12.0)
+    assert np.array_equal(through(bell, loud + quiet), loud + quiet), "what is loud elsewhere is not heard"
+    both = loud + tone(100.0, -12.0)
+    change = (through(bell, both) - both)[0, RATE : 2 * RATE]
+    levels = np.abs(np.fft.rfft(change)) / (RATE / 2)
+    assert 20 * np.log10(levels[100]) == pytest.approx(-12.0 + 20 * np.log10(1 - 10 ** (-12 / 20)), abs=0.1)
+    assert levels[4000] < 0.05 * levels[100]
+
+
+def test_a_dynamic_bell_comes_and_goes_in_its_times() -> None:
+    sound = tone(1000.0, 0.0, seconds=4.0)
+    sound[:, :RATE] *= 0.001
+    sound[:, 2 * RATE :] *= 0.001
+    bell = DynamicBell(freq_hz=1000.0, q=0.5, threshold_db=-40.0, range_db=-10.0, attack_ms=50.0, release_ms=200.0)
+    out = through(bell, sound)
+    window = RATE // 100  # ten periods
+
+    def reduction_db(at_s: float) -> float:
+        return -gain_db(out, sound, slice(round(at_s * RATE) - window // 2, round(at_s * RATE) + window // 2))
+
+    assert reduction_db(1.05) == pytest.approx(10.0 * (1 - np.exp(-1)), abs=0.3)
+    assert reduction_db(1.99) == pytest.approx(10.0, abs=0.02)
+    assert reduction_db(2.4) == pytest.approx(10.0 * np.exp(-2) * 4 / 3, rel=0.1)
+
+
+def test_a_steady_tone_in_the_band_is_not_modulated() -> None:
+    """The level beside it is that of the tone at every frame: no distortion at any attack."""
+    sound = tone(200.0, -6.0, seconds=2.0)
+    bell = DynamicBell(freq_hz=200.0, q=1.0, threshold_db=-10.0, range_db=-12.0, attack_ms=0.02, release_ms=5.0)
+    settled = through(bell, sound)[0, RATE : 2 * RATE]
+    levels = np.abs(np.fft.rfft(settled)) / (RATE / 2)
+    assert levels[[400, 600, 800]].max() / levels[200] < 1e-6
+
+
 # ---- de-esser
 
 
@@ -346,7 +413,9 @@ def test_an_all_pass_turns_phase_and_leaves_levels() -> None:
 @pytest.mark.parametrize(
     ("kind", "values"),
     [
-        (TransientShaper, {"attack_db": 15.1}), (TransientShaper, {"sustain_db": -24.5}), (TransientShaper, {"attack_ms": 0.0}),
+        (TransientShaper, {"attack_db": 15.1}), (TransientShaper, {"sustain_db": -24.5}),
+        (TransientShaper, {"attack_ms": 0.0}), (DynamicBell, {"range_db": 24.1, "freq_hz": 200.0}),
+        (DynamicBell, {"threshold_db": float("nan"), "freq_hz": 200.0}), (DynamicBell, {"q": 0.05, "freq_hz": 200.0}),
         (Compressor, {"ratio": 0.9}), (Compressor, {"threshold_db": float("nan")}), (Compressor, {"mix": 1.1}),
         (Gate, {"hold_ms": -1.0}), (DeEsser, {"range_db": 25.0, "freq_hz": 5000.0}), (Delay, {"frames": 20_001.0}),
         (MonoBelow, {"freq_hz": 5.0}), (AllPass, {"freq_hz": float("inf")}),
@@ -372,6 +441,7 @@ def test_at_their_limits_all_of_them_run() -> None:
 
 
 def test_a_frequency_that_the_file_has_not_got_is_refused() -> None:
-    for processor in (MonoBelow(freq_hz=5000.0), DeEsser(freq_hz=6000.0, range_db=3.0), AllPass(freq_hz=4000.0)):
+    every = (DynamicBell(freq_hz=20_000.0, range_db=1.0), MonoBelow(freq_hz=5000.0))
+    for processor in (*every, DeEsser(freq_hz=6000.0, range_db=3.0), AllPass(freq_hz=4000.0)):
         with pytest.raises(UnbakeError, match=r"strips\.x\.chain\[0\]: freq_hz is \d+, above 3920 Hz"):
             build_strip("x", Strip(chain=(processor,)), 8000, STEREO)

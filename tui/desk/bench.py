@@ -148,9 +148,9 @@ class Bench:
 
     @property
     def needs_stems(self) -> bool:
-        """Whether a changed strip has no stem yet."""
+        """Whether there is no stem yet that a changed strip needs."""
         session = self.session
-        return session is not None and any(name not in self.stems for name in session.changed)
+        return session is not None and any(name not in self.stems for name in session.stems_used)
 
 
 def recipe(separation: Separation) -> Separation:
