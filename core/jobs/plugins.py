@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from core.errors import UnbakeError
 from core.events import Operation, Progress
 from core.session.document import Session
 from core.session.processors import Processor, Vst3
+from core.strips.plugin_messages import PluginParameter
 
 
 class Used(NamedTuple):
@@ -22,6 +25,32 @@ class Used(NamedTuple):
     def file(self) -> str:
         """The name of its file."""
         return Path(self.processor.path).name
+
+
+class Examined(msgspec.Struct, frozen=True):
+    """A plug-in as it is once loaded. Latencies in frames; `latency_measured` is None where an impulse told nothing."""
+
+    name: str
+    path: str
+    sample_rate: int
+    channels: int
+    latency_reported: int
+    latency_measured: int | None
+    parameters: tuple[PluginParameter, ...]
+    schema: int = 1
+
+
+def examine(path: str, plugin: str, sample_rate: int, channels: int) -> Examined:
+    """Loads a plug-in and looks at it. Raises UnbakeError when it can't be an insert."""
+    from core.strips.plugins import PluginStage
+
+    try:
+        stage = PluginStage(Vst3(path=path, plugin=plugin), path, sample_rate, channels)
+    except UnbakeError as error:  # there is no key path here
+        raise UnbakeError(error.what, where=path, remedy=error.remedy) from error
+    stage.close()
+    latency = stage.plugin_latency
+    return Examined(stage.name, path, sample_rate, channels, latency.reported, latency.measured, stage.parameters)
 
 
 def used_by(session: Session) -> list[Used]:

@@ -183,3 +183,32 @@ def test_a_plugin_that_crashes_while_it_is_listened_to_is_one_line(song, plugin)
         pytest.raises(UnbakeError, match=r"chain\[1\]: the plug-in crashes\.vst3 died"),
     ):
         monitor.read(FRAMES)
+
+
+def test_a_plugin_can_be_looked_at_before_it_is_used(unbake, plugin) -> None:
+    found = unbake("plugin", plugin("silent_liar"), "--json")
+    assert found.code == 0, found.err
+    assert (found.json["latency_reported"], found.json["latency_measured"]) == (0, 333)
+    assert [each["name"] for each in found.json["parameters"]] == ["gain_db", "mode", "bypass"]
+    said = unbake("plugin", plugin("smears"), "--channels", "1", "--rate", "96000").out
+    for words in (
+        "0 frames reported, an impulse could not tell",
+        "0.0 dB (-60 to 24)",
+        "(clean, warm)",
+        "true or false",
+    ):
+        assert words in said
+    refused = unbake("plugin", plugin("several"))
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err.startswith(f"unbake: error: {plugin('several')}: the file holds several plug-ins (set plugin")
+
+
+def test_the_doctor_says_what_runs_plugins(unbake, monkeypatch) -> None:
+    from core.jobs import doctor
+
+    assert doctor._plugins().state == "ok"
+    monkeypatch.setattr(
+        doctor.metadata, "version", lambda name: (_ for _ in ()).throw(doctor.metadata.PackageNotFoundError)
+    )
+    assert "pip install 'unbake[vst3]'" in doctor._plugins().detail
+    assert doctor._plugins().state == "note"

@@ -469,6 +469,20 @@ def _doctor(commands: argparse._SubParsersAction) -> None:
     _add(commands, "doctor", "what this machine has: GPU, codecs, folders, models", "unbake doctor", "doctor:run")
 
 
+def _plugin(commands: argparse._SubParsersAction) -> None:
+    parser = _add(
+        commands,
+        "plugin",
+        "loads a VST3 plug-in: its parameters as sessions name them, and its latency, reported and measured",
+        "unbake plugin ~/.vst3/Some.vst3",
+        "plugin:run",
+    )
+    parser.add_argument("path", metavar="PLUGIN", help="a .vst3, or the bare name of one in ~/.vst3")
+    parser.add_argument("--plugin", default="", metavar="NAME", help="which one, where the file holds several")
+    parser.add_argument("--channels", type=int, choices=range(1, 9), default=2, metavar="N", help="1 to 8 (2)")
+    parser.add_argument("--rate", type=_rate, default=44_100, metavar="HZ", help="sample rate (44100)")
+
+
 COMMANDS: dict[str, Callable[[argparse._SubParsersAction], None]] = {
     "demo": _demo,
     "info": _info,
@@ -483,6 +497,7 @@ COMMANDS: dict[str, Callable[[argparse._SubParsersAction], None]] = {
     "models": _models,
     "score": _score,
     "store": _store,
+    "plugin": _plugin,
     "doctor": _doctor,
 }
 """Every command and the function that adds it, in the order of the help."""
