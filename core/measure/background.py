@@ -15,8 +15,8 @@ _WAITING = 4
 class BackgroundMeter:
     """A LoudnessMeter fed through a short queue, as a context manager. A pushed block must not be altered any more."""
 
-    def __init__(self, sample_rate: int, speakers: tuple[str, ...]) -> None:
-        self._meter = LoudnessMeter(sample_rate, speakers)
+    def __init__(self, sample_rate: int, speakers: tuple[str, ...], *, fine: bool = False) -> None:
+        self._meter = LoudnessMeter(sample_rate, speakers, fine=fine)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="loudness")
         self._queue: deque[Future[None]] = deque()
 

@@ -110,11 +110,14 @@ class LoudnessMeter:
     """Integrated loudness, range, maxima and peaks of one stream.
 
     `speakers` names the channels in order ("L", "R", "C", "LFE", "Ls", "Rs", "Cs", "Lb", "Rb", "M"). True peak is
-    measured with 4x oversampling below 96 kHz, 2x below 192 kHz, and is the sample peak from there on; with
-    `true_peak=False` it is None. Raises UnbakeError for unknown speakers and sample rates below 4 kHz.
+    measured with 4x oversampling below 96 kHz, 2x below 192 kHz, and is the sample peak from there on; `fine` looks
+    at four times as many places, for who must not miss a peak between them. With `true_peak=False` it is None. Raises
+    UnbakeError for unknown speakers and sample rates below 4 kHz.
     """
 
-    def __init__(self, sample_rate: int, speakers: tuple[str, ...], *, true_peak: bool = True) -> None:
+    def __init__(
+        self, sample_rate: int, speakers: tuple[str, ...], *, true_peak: bool = True, fine: bool = False
+    ) -> None:
         weights = channel_weights(speakers)
         self._rate = sample_rate
         self._heard = np.flatnonzero(weights)
@@ -127,7 +130,7 @@ class LoudnessMeter:
         self._edges = np.arange(HOPS_PER_SECOND + 1) * sample_rate // HOPS_PER_SECOND
         self._energies: list[NDArray[np.float64]] = []
         self._peak = 0.0
-        self._true_peak = _TruePeak(sample_rate, len(speakers)) if true_peak else None
+        self._true_peak = _TruePeak(sample_rate, len(speakers), 4 if fine else 1) if true_peak else None
 
     def push(self, block: Block) -> None:
         """Takes float64 [channels, frames] (1.0 is full scale), any number of frames, and keeps no reference to it.
@@ -274,8 +277,8 @@ def _around(signal: Block, count: int) -> NDArray[np.float64]:
 class _TruePeak:
     """Largest magnitude between the samples, as BS.1770-4 Annex 2 has it, of a stream cut into seconds."""
 
-    def __init__(self, sample_rate: int, channels: int) -> None:
-        self._oversampling = 4 if sample_rate < 96_000 else 2 if sample_rate < 192_000 else 1
+    def __init__(self, sample_rate: int, channels: int, finer: int = 1) -> None:
+        self._oversampling = finer * (4 if sample_rate < 96_000 else 2 if sample_rate < 192_000 else 1)
         self._history = np.zeros((channels, TAPS - 1))
         self._maximum = 0.0
         if self._oversampling > 1:

@@ -36,8 +36,8 @@ from core.session.document import Session
 from core.session.profiles import Profile
 
 OversPolicy = Literal["trim", "limit", "clip"]
-PEAK_TOLERANCE_DB: Final = 0.02
-"""True peaks over their ceiling by more than this are rendered again, lower: meters differ by as much."""
+PEAK_TOLERANCE_DB: Final = 0.04
+"""True peaks over their ceiling by more than this are rendered again, lower."""
 MOST_RENDERS: Final = 6
 
 
@@ -149,7 +149,8 @@ def render(
                 report = Overs(bus.overs, to_dbfs(bus.peak), overs if bus.overs else None)
             clipped = bool(bus.overs) and bus.rails is not None
             written = writer.finish(metadata)
-            proof, after = yield from _prove(session, stems, written, bus, finish, clipped=clipped)
+            limited = levelling is not None and levelling.ceiling_dbtp is not None
+            proof, after = yield from _prove(session, stems, written, bus, finish, clipped=clipped, fine=limited)
             renders += 1
             excess = _excess_db(levelling, after)
             if levelling is not None and excess > 0.0 and renders < MOST_RENDERS:
@@ -167,7 +168,7 @@ def render(
 
 
 def _excess_db(levelling: Levelling | None, found: Loudness) -> float:
-    """By how many dB the true peak is over its ceiling, 0 where no more than meters differ."""
+    """By how many dB the true peak is over its ceiling, 0 within the tolerance."""
     if levelling is None or levelling.ceiling_dbtp is None or found.true_peak_dbtp is None:
         return 0.0
     excess = found.true_peak_dbtp - levelling.ceiling_dbtp
@@ -225,8 +226,9 @@ def _prove(
     finish: Finish,
     *,
     clipped: bool,
+    fine: bool,
 ) -> Operation[tuple[Proof, Loudness]]:
-    """The second pass: the file read back against a fresh graph, and metered."""
+    """The second pass: the file read back against a fresh graph, and metered, with a `fine` true peak where asked."""
     done = 0
     worst = 0.0
     with ExitStack() as stack:
@@ -234,7 +236,7 @@ def _prove(
         graph = stack.enter_context(Graph(session, stems))
         sound = Finished(graph, finish)
         source = stack.enter_context(open_reader(Path(session.source.path)))
-        meter = stack.enter_context(BackgroundMeter(reader.info.sample_rate, source.info.speakers))
+        meter = stack.enter_context(BackgroundMeter(reader.info.sample_rate, source.info.speakers, fine=fine))
         total = sound.frames
         # at another rate no sample is the source's, even where they are as many
         identical = finish.sample_rate == source.info.sample_rate
