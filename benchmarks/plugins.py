@@ -6,6 +6,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -33,12 +34,14 @@ def main() -> None:
     start = time.perf_counter()
     stage = PluginStage(Vst3(path=path, plugin="".join(name)), path, RATE, 2)
     print(f"loaded, latency measured: {time.perf_counter() - start:.2f} s; {stage.plugin_latency}")
-    bare = VST3Plugin(str(find(path, path)), plugin_name=stage.name)
+    bare: Any = VST3Plugin(str(find(path, path)), plugin_name=stage.name)
     single = sound.astype(np.float32)
     ours, theirs = [], []
     for _ in range(ROUNDS):
         ours.append(real_time(lambda: stage.process(sound)))
-        theirs.append(real_time(lambda: bare.process(single, RATE, buffer_size=BLOCK_FRAMES, reset=False)))
+        theirs.append(
+            real_time(lambda: bare.process(single, float(RATE), buffer_size=BLOCK_FRAMES, reset=False))
+        )
     stage.close()
     print(f"as an insert {statistics.median(ours):.0f}x real time, in pedalboard {statistics.median(theirs):.0f}x")
 

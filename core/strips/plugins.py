@@ -121,12 +121,15 @@ def repeats(processor: Vst3, where: str, sample_rate: int, channels: int, second
     frames = round(seconds * sample_rate) // BLOCK_FRAMES * BLOCK_FRAMES
     noise = 0.1 * np.random.default_rng(1).standard_normal((channels, frames))
     noise[:, (np.arange(frames) // BLOCK_FRAMES) % 8 >= 4] = 0.0
-    found: list[NDArray[np.float64]] = []
-    for _ in range(2):
+
+    def heard() -> NDArray[np.float64]:
         stage = PluginStage(processor, where, sample_rate, channels)
-        found.append(stage.process(noise))
-        stage.close()
-    return np.array_equal(*found)
+        try:
+            return stage.process(noise)
+        finally:
+            stage.close()
+
+    return np.array_equal(heard(), heard())
 
 
 def find(path: str, where: str) -> Path:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 
 class Parameter:
-    def __init__(self, kind: type, value: object, low=None, high=None, label: str = "", values=()) -> None:
+    def __init__(self, kind: type, value: Any, low=None, high=None, label: str = "", values=()) -> None:
         self.type, self.value, self.min_value, self.max_value = kind, value, low, high
         self.label, self.valid_values = label, list(values)
 
@@ -22,11 +23,11 @@ class Parameter:
         return str(self.value)
 
     @property
-    def raw_value(self) -> object:
+    def raw_value(self) -> Any:
         return self.value
 
     @raw_value.setter
-    def raw_value(self, value: object) -> None:
+    def raw_value(self, value: Any) -> None:
         self.value = value
 
     def get_raw_value_for(self, value: object) -> object:
