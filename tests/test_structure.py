@@ -8,7 +8,20 @@ from importlib import metadata
 
 import pytest
 
-HEAVY = ("numpy", "scipy", "torch", "soundfile", "av", "pedalboard", "soxr", "mutagen", "textual", "rich", "msgspec")
+HEAVY = (
+    "numpy",
+    "scipy",
+    "torch",
+    "soundfile",
+    "av",
+    "numba",
+    "soxr",
+    "mutagen",
+    "textual",
+    "rich",
+    "msgspec",
+    "pedalboard",
+)
 
 
 def loaded_after(code: str) -> set[str]:

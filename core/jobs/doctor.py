@@ -16,7 +16,7 @@ from core import places
 from models import registry
 
 State = Literal["ok", "note", "problem"]
-LIBRARIES = ("numpy", "scipy", "soundfile", "av", "torch", "soxr", "msgspec", "mutagen")
+LIBRARIES = ("numpy", "scipy", "numba", "soundfile", "av", "torch", "soxr", "msgspec", "mutagen")
 
 
 class Finding(msgspec.Struct, frozen=True):
