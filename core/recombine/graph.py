@@ -75,7 +75,7 @@ class StripDelta:
     def seek(self, frame: int) -> None:
         """Begins anew at a frame, as if nothing had been before."""
         self._seek(min(frame, self._stem.info.frames))
-        self._processed.reset()
+        self._processed.reset(frame)
         self._unprocessed = self._unprocessed[:, :0]
 
     def state(self) -> StripState:
@@ -112,10 +112,9 @@ class StripDelta:
 class Graph:
     """A session as sound. A context manager; `blocks` runs from the first frame to the last, `read` from anywhere.
 
-    `stems` maps the names of `session.stems_used` to their files, `extra_master` follows the session's own
-    master stage. With `alone` it gives only what the sum holds of these strips, before the master stage. `on_source`
-    is handed every block of the source as it is read, float64 [channels, frames], which runs ahead of the output by
-    the latency of the master stage.
+    `stems` maps the names of `session.stems_used` to their files. With `alone` it gives only what the sum holds
+    of these strips, before the master stage. `on_source` is handed every block of the source as it is read, float64
+    [channels, frames], which runs ahead of the output by the latency of the master stage.
     """
 
     def __init__(
@@ -123,7 +122,6 @@ class Graph:
         session: Session,
         stems: Mapping[str, Path],
         *,
-        extra_master: Iterable[Processor] = (),
         alone: Iterable[str] | None = None,
         on_source: Callable[[Block], None] | None = None,
     ) -> None:
@@ -140,7 +138,7 @@ class Graph:
                 open_strip(name, session.strips.get(name, Strip()), stems, self.info, self._open, alone=self._alone)
                 for name in (session.changed if alone is None else alone)
             ]
-            master = () if self._alone else (*session.master_active, *extra_master)
+            master = () if self._alone else session.master_active
             self._output = Aligned(Series(build_master(master, self.info)), self._sum)
             self._open.callback(self._output.close)
         except BaseException:
@@ -174,7 +172,7 @@ class Graph:
         self.frame = self._heard = start
         for strip in self._strips:
             strip.seek(start)
-        self._output.reset()
+        self._output.reset(start)
         while self.frame < frame:
             self.read(min(BLOCK_FRAMES, frame - self.frame))
 

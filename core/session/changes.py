@@ -103,7 +103,10 @@ def _of_parameters(where: str, label: str, before: Struct, after: Struct) -> lis
             what = "bypassed" if new else "back in"
         elif name in known:
             parameter = known[name]
-            what = f"{parameter.title} {_brief(parameter, old)} -> {_brief(parameter, new)}"
+            said = [_brief(parameter, old), _brief(parameter, new)]
+            if said[0] == said[1]:  # as many points, elsewhere
+                said = [shown(parameter, old), shown(parameter, new)]
+            what = f"{parameter.title} {said[0]} -> {said[1]}"
         else:
             what = f"{name} {_plain(old)} -> {_plain(new)}"
         found.append(Difference(where, "changed", f"{label}: {what}" if label else what))

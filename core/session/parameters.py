@@ -20,13 +20,16 @@ import tomli_w
 from msgspec import Meta, Struct
 
 from core.errors import UnbakeError
-from core.session import processors
+from core.session import points, processors
+from core.session.points import Points
 from core.session.processors import HIGHEST_SHARE, Processor
 
-Kind = Literal["number", "whole", "choice", "switch", "text", "table"]
-Value = float | int | str | bool | dict[str, Any]
+Kind = Literal["number", "whole", "choice", "switch", "text", "table", "points"]
+Value = float | int | str | bool | dict[str, Any] | Points
 
-_KINDS: dict[type, Kind] = {float: "number", int: "whole", bool: "switch"}
+_KINDS: dict[type, Kind] = {float: "number", int: "whole", bool: "switch", tuple: "points"}
+WRITTEN: tuple[Kind, ...] = ("text", "table", "points")
+"""Kinds that are typed as a whole, and have no steps."""
 _NUMBER = re.compile(r"([+-]?)\s*(\d+(?:[.,]\d*)?|[.,]\d+)\s*(.*)", re.DOTALL)
 NOTHING = "none"
 _COMMON = ("placement", "bypass")
@@ -64,8 +67,8 @@ def parameters_of(kind: type[Struct]) -> tuple[Parameter, ...]:
     """Everything that can be set on a class of processor, or on `Strip`, in the order of its fields.
 
     What every processor (or every equaliser) has comes last, `bypass` at the very end.
-    What is of another type (a strip's chain) is left out, and so are texts and tables that state no unit. Raises
-    TypeError for a number without range, unit or steps, and for a required field without `start`.
+    What is of another type (a strip's chain) is left out, and so are texts, tables and points that state no unit.
+    Raises TypeError for a number without range, unit or steps, and for a required field without `start`.
     """
     found = [_parameter(kind, field) for field in msgspec.structs.fields(kind)]
     known = [parameter for parameter in found if parameter is not None]
@@ -89,7 +92,7 @@ def _parameter(kind: type[Struct], field: msgspec.structs.FieldInfo) -> Paramete
     what: Kind | None = "choice" if get_origin(base) is Literal else _KINDS.get(base)
     stated: dict[str, Any] = {key: value for meta in metas for key, value in (meta.extra or {}).items()}
     if what is None and "unit" in stated:
-        what = "table" if get_origin(base) is dict else "text" if base is str else None
+        what = "table" if get_origin(base) is dict else "text" if base is str else _KINDS.get(get_origin(base))
     if what is None:
         return None
     low = next((meta.ge for meta in metas if meta.ge is not None), None)
@@ -179,9 +182,9 @@ def stepped(parameter: Parameter, value: Any, steps: int, *, coarse: bool = Fals
     Numbers move along one grid of fine steps, a coarse step being several of them, so that the way back leads to the
     same number; one that lies between two points goes to the next one first. The grid of a log scale is made of the
     roundest numbers near it. A choice goes to the next or previous one and stays at the ends; a switch goes on or off.
-    Texts and tables have no steps.
+    What is written as a whole has no steps.
     """
-    if steps == 0 or parameter.kind in ("text", "table"):
+    if steps == 0 or parameter.kind in WRITTEN:
         return value
     if parameter.kind == "switch":
         return steps > 0
@@ -243,6 +246,8 @@ def typed(parameter: Parameter, text: str, *, sample_rate: int) -> Value:
         return next((known for known, name in parameter.named if name == text.strip()), text.strip())
     if parameter.kind == "table":
         return _table(parameter, text)
+    if parameter.kind == "points":
+        return points.read(text)
     said = " ".join(text.lower().replace("\N{MINUS SIGN}", "-").split())
     value = _SWITCH.get(said) if parameter.kind == "switch" else _named(parameter, said)
     if value is None and parameter.kind != "switch":
@@ -260,8 +265,8 @@ def possible(parameter: Parameter, sample_rate: int) -> str:
     """What a parameter can be, in words: `10 Hz to 21.609 kHz`, `flat or highpass`."""
     if parameter.kind == "switch":
         return "on or off"
-    if parameter.kind in ("text", "table"):
-        return parameter.about if parameter.kind == "text" else "name=value, name=value"
+    if parameter.kind in WRITTEN:
+        return {"text": parameter.about, "table": "name=value, name=value"}.get(parameter.kind, points.HOW)
     if parameter.kind == "choice":
         words = [shown(parameter, choice) for choice in parameter.choices]
         return f"{', '.join(words[:-1])} or {words[-1]}"
@@ -326,7 +331,7 @@ def shown(parameter: Parameter, value: Any, *, padded: bool = True) -> str:
     """A value as engineers write it: `247 Hz`, `2.5 kHz`, `-4.8 dB`, `Q 0.90`, `24 dB/oct`, `30% left`, `flat`.
 
     `padded` keeps the zeros that a step may change, so that a figure stands still while it is nudged; without, a number
-    is as short as it can be, and a path is the name of its file.
+    is as short as it can be, a path is the name of its file, and points are only counted.
     """
     if parameter.kind == "switch":
         return "on" if value else "off"
@@ -335,6 +340,8 @@ def shown(parameter: Parameter, value: Any, *, padded: bool = True) -> str:
             return name
     if parameter.kind == "text":
         return value if padded else PurePath(value).name
+    if parameter.kind == "points":
+        return points.written(value) if padded else points.counted(value)
     if parameter.kind == "table":
         return ", ".join(f"{name}={_toml(each)}" for name, each in value.items()) or NOTHING
     if isinstance(value, str):

@@ -22,6 +22,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from core.session.points import Points
+from core.session.points import check as check_points
+
 UNSAID: dict[str, Any] = {"placement": "all", "eq_phase": "minimum", "points": [], "sidechain": ""}
 """Fields that are not written down while they are at their defaults, as plain values: they say nothing then."""
 Placement = Literal["all", "mid", "side", "left", "right"]
@@ -254,13 +257,23 @@ class Width(Processor, frozen=True, tag="width", kw_only=True):
 
 
 class Gain(Processor, frozen=True, tag="gain", kw_only=True):
-    """A level change of all channels."""
+    """A level change of all channels, the same throughout or along points in time.
+
+    Between points (seconds, dB) it goes in straight lines of dB; the first level holds before them, the last one after.
+    """
 
     gain_db: FaderDb = 0.0
+    points: Annotated[
+        Points, Meta(title="points", description="levels over time, added to the gain", extra={"unit": ""})
+    ] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_points(self.points)
 
     @property
     def neutral(self) -> bool:  # noqa: D102
-        return self.gain_db == 0.0
+        return self.gain_db == 0.0 and not any(level_db for _, level_db in self.points)
 
 
 class TransientShaper(Processor, frozen=True, tag="transient_shaper", kw_only=True):

@@ -26,6 +26,10 @@ _HEADER = re.compile(r"^\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(r"""^\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+))*)\s*=""")
 _STEP = re.compile(r"\[(\d+)\]|\.?([^.\[\]]+)")
 _UNSAID = {"bypass": False, **UNSAID}
+_ELEMENT = re.compile(r"(\w+)\[(\d+)\] (is .+)", re.DOTALL)
+"""A complaint of a struct's own about one element of a list."""
+_PAIR = re.compile(r"^( +)\[\n +([^\[\]\n]+),\n +([^\[\]\n]+),\n +\]", re.MULTILINE)
+"""A list of two inside a list."""
 _VERBATIM = ("rights", "parameters")
 """Tables with keys of the engineer's or of a plug-in, one of which may well be a bypass."""
 UNKNOWN = "no such key"
@@ -53,7 +57,7 @@ def parse(text: str, where: str) -> dict[str, Any]:
 
 def dump(tables: dict[str, Any]) -> str:
     """Tables as TOML, leaving out None (TOML has no null), empty tables, and fields that say nothing by default."""
-    return tomli_w.dumps(_without_nothing(tables))
+    return _PAIR.sub(r"\1[\2, \3]", tomli_w.dumps(_without_nothing(tables)))
 
 
 def says_nothing(key: str, value: Any) -> bool:
@@ -154,6 +158,8 @@ class Origin:
             inner = steps_of(match["path"].removeprefix(".")) if match["path"] else ()
             inner = tuple(step for step in inner if step != "...")
             what, field = _plainly(match["what"])
+            if element := _ELEMENT.match(what):
+                what, inner = element[3], (*inner, element[1], int(element[2]))
             found = _look_up(value, inner)
             if isinstance(found, float) and not math.isfinite(found):
                 what = f"is {found}, not a number that can be used"
@@ -177,6 +183,8 @@ def _plainly(what: str) -> tuple[str, str | None]:
         return NO_CHOICE, None
     if match := re.match(r"Expected `(.+?)` (>=|<=|>|<) (.+)", what):
         return f"must be {match[2]} {match[3]}", None
+    if match := re.match(r"Expected `array` of length (\d+), got (\d+)", what):
+        return f"must be a list of {match[1]}, not of {match[2]}", None
     if match := re.match(r"Expected `(.+?)`, got `(.+?)`", what):
         kinds = {"float": "a number", "int": "a whole number", "str": "text", "array": "a list", "object": "a table"}
         wanted = match[1].removesuffix(" | null")

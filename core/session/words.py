@@ -6,20 +6,23 @@ from msgspec import UNSET, Struct
 
 from core.session.document import Session, Strip
 from core.session.parameters import parameter_of, parameters_of, shown, title_of
+from core.session.points import NONE
 from core.session.presets import Preset, given
 from core.session.processors import Processor
 
 
 def of_processor(processor: Processor) -> str:
-    """`bell 250 Hz -5 dB Q 0.8`; of what goes by a title of its own, only what is not as usual."""
+    """`bell 250 Hz -5 dB Q 0.8`, `gain -2 dB, 5 points`; of what goes by a title, only what is not as usual."""
     kind = type(processor)
     said = [
-        parameter.name
+        parameter
         for parameter in parameters_of(kind)
         if parameter.name != "bypass" and (parameter.bare or getattr(processor, parameter.name) != parameter.default)
     ]
-    words = [title_of(kind), *(of_value(processor, name) for name in said)]
-    return " ".join(words) + (" (bypassed)" if processor.bypass else "")
+    words = title_of(kind)
+    for parameter in said:
+        words += f"{',' if parameter.kind == 'points' else ''} {of_value(processor, parameter.name)}"
+    return words + (" (bypassed)" if processor.bypass else "")
 
 
 def of_value(owner: Struct, name: str, *, titled: bool = False) -> str:
@@ -28,7 +31,8 @@ def of_value(owner: Struct, name: str, *, titled: bool = False) -> str:
     if parameter is None:
         return f"{name} {getattr(owner, name)}"
     value = shown(parameter, getattr(owner, name), padded=False)
-    says_its_title = value.startswith(f"{parameter.title} ")  # "Q 0.8"
+    counted = parameter.kind == "points" and value != NONE  # "5 points"
+    says_its_title = counted or value.startswith(f"{parameter.title} ")  # "Q 0.8"
     return value if says_its_title or (parameter.bare and not titled) else f"{parameter.title} {value}"
 
 

@@ -27,7 +27,17 @@ from core.session.processors import (
 from core.strips.dynamic_eq import DynamicBellStage
 from core.strips.dynamics import CompressorStage, DeEsserStage, GateStage
 from core.strips.eq import Equaliser, Sections, check_frequency, sections
-from core.strips.image import Level, PairMono, PairPart, PairWidth, TimeShift, check_pairs, db_to_gain, fader
+from core.strips.image import (
+    Level,
+    LevelOverTime,
+    PairMono,
+    PairPart,
+    PairWidth,
+    TimeShift,
+    check_pairs,
+    db_to_gain,
+    fader,
+)
 from core.strips.linear import PartitionedFir, linear_taps
 from core.strips.plugins import PluginStage
 from core.strips.saturation import SaturationStage
@@ -137,6 +147,8 @@ def _cascade(bands: Sequence[EqualiserBand], sample_rate: int, speakers: Sequenc
 def _build(processor: Processor, sample_rate: int, speakers: Sequence[str]) -> Stage:
     channels = len(speakers)
     match processor:
+        case Gain(gain_db=gain_db, points=points) if points:
+            return LevelOverTime(gain_db, points, sample_rate)
         case Gain(gain_db=gain_db):
             return Level(np.full(channels, db_to_gain(gain_db)))
         case Width(amount=amount):

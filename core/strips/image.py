@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import UnbakeError
+from core.session.points import Points
 from core.session.processors import Placement, Processor, needs_pair
 from core.strips.bands import Band, Fir
 from core.strips.bands import Delay as FrameDelay
@@ -50,6 +51,35 @@ class Level:
 
     def reset(self) -> None:
         """Nothing is remembered."""
+
+
+class LevelOverTime:
+    """A level in dB that goes from point to point in straight lines, held before the first and after the last.
+
+    Every frame's gain is that of its place in the source, wherever one starts.
+    """
+
+    latency = 0
+    memory = 0
+
+    def __init__(self, gain_db: float, points: Points, sample_rate: int) -> None:
+        self._at = sample_rate * np.array([seconds for seconds, _ in points])
+        self._levels_db = gain_db + np.array([level_db for _, level_db in points])
+        self._frame = 0
+
+    def process(self, block: Block) -> Block:
+        """Scales a block float64 [channels, frames]."""
+        frames = np.arange(self._frame, self._frame + block.shape[1])
+        self._frame += block.shape[1]
+        return block * 10.0 ** (np.interp(frames, self._at, self._levels_db) / 20.0)
+
+    def reset(self) -> None:
+        """Begins at the first frame."""
+        self._frame = 0
+
+    def start(self, frame: int) -> None:
+        """Begins at any frame."""
+        self._frame = frame
 
 
 class PairWidth:

@@ -33,6 +33,11 @@ class Riding:
         self._stage.reset()
         self._others.reset()
 
+    def start(self, frame: int) -> None:
+        """Says which frame of the source comes next."""
+        if (start := getattr(self._stage, "start", None)) is not None:
+            start(frame)
+
     def close(self) -> None:
         """Lets go of what the stage holds outside this process."""
         if (close := getattr(self._stage, "close", None)) is not None:

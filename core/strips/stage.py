@@ -17,7 +17,8 @@ class Stage(Protocol):
     """A processor built for one sample rate and channel layout.
 
     It remembers what it must from block to block, so that block sizes never matter. One that lives in another process
-    says `copyable = False`, since what it remembers is out of reach, and has a `close`.
+    says `copyable = False`, since what it remembers is out of reach, and has a `close`. One that acts at certain times
+    has a `start(frame)`, which says which frame of the source it hears next (below 0 before the first).
     """
 
     latency: int
@@ -42,6 +43,7 @@ class Series:
         self.latency = sum(stage.latency for stage in self._stages)
         self.memory = sum(stage.memory for stage in self._stages)
         self.copyable = all(getattr(stage, "copyable", True) for stage in self._stages)
+        self.start(0)
 
     def process(self, block: Block) -> Block:
         """The block through all stages in order."""
@@ -53,6 +55,14 @@ class Series:
         """Resets every stage."""
         for stage in self._stages:
             stage.reset()
+        self.start(0)
+
+    def start(self, frame: int) -> None:
+        """Says which frame of the source comes next: later stages hear it by the latency of earlier ones later."""
+        for stage in self._stages:
+            if (start := getattr(stage, "start", None)) is not None:
+                start(frame)
+            frame -= stage.latency
 
     def close(self) -> None:
         """Lets go of what stages hold outside this process; none of them may be used any more."""
@@ -88,9 +98,11 @@ class Aligned:
         ahead = self._stage.latency
         return self._stage.process(self._read(frames + ahead))[:, ahead:]
 
-    def reset(self) -> None:
-        """Begins anew: what is read next is as if nothing had been heard."""
+    def reset(self, frame: int = 0) -> None:
+        """Begins anew at a frame of the source: what is read next is as if nothing had been heard."""
         self._stage.reset()
+        if (start := getattr(self._stage, "start", None)) is not None:
+            start(frame)
         self._primed = False
 
     def state(self) -> AlignedState:

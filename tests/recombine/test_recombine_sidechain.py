@@ -42,7 +42,7 @@ def stems(tmp_path: Path) -> dict[str, Path]:
     }
     for name, sound in sounds.items():
         soundfile.write(tmp_path / f"{name}.wav", np.stack([sound, 0.9 * sound], axis=1), RATE, subtype="FLOAT")
-    song = sum(soundfile.read(tmp_path / f"{name}.wav")[0] for name in sounds)
+    song = np.sum([soundfile.read(tmp_path / f"{name}.wav")[0] for name in sounds], axis=0)
     soundfile.write(tmp_path / "song.wav", song, RATE, subtype="FLOAT")
     return {name: tmp_path / f"{name}.wav" for name in sounds}
 

@@ -73,7 +73,7 @@ def _insert_row(place: int, processor: Processor, is_open: bool) -> Row:
 
 def _value_row(bench: Bench, key: RowKey, parameter: Parameter, value: Any, width: int) -> Row:
     indent = "  " if isinstance(key, Fader) else "    "
-    wordy = parameter.kind in ("text", "table")
+    wordy = parameter.kind in parameters.WRITTEN
     text = parameters.shown(parameter, value, padded=not wordy).removeprefix(f"{parameter.title} ")
     cells = [
         Cell(indent),
