@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import cache
 from pathlib import PurePath
@@ -60,6 +60,8 @@ class Parameter(Struct, frozen=True):
     named: tuple[tuple[Value, str], ...] = ()
     sides: tuple[str, str] | None = None
     """What values below and above zero are called."""
+    of_stems: bool = False
+    """Whether it is the name of a stem, one of those that a session has."""
 
 
 @cache
@@ -122,7 +124,13 @@ def _parameter(kind: type[Struct], field: msgspec.structs.FieldInfo) -> Paramete
         bare=stated.get("bare", False),
         named=tuple(stated.get("named", {}).items()),
         sides=stated.get("sides"),
+        of_stems=stated.get("of_stems", False),
     )
+
+
+def among(parameter: Parameter, stems: Sequence[str]) -> Parameter:
+    """The name of a stem as a choice among stems that there are, or none."""
+    return msgspec.structs.replace(parameter, kind="choice", choices=("", *stems))
 
 
 def _said(metas: list[Meta], what: str) -> str:
@@ -269,7 +277,7 @@ def possible(parameter: Parameter, sample_rate: int) -> str:
         return {"text": parameter.about, "table": "name=value, name=value"}.get(parameter.kind, points.HOW)
     if parameter.kind == "choice":
         words = [shown(parameter, choice) for choice in parameter.choices]
-        return f"{', '.join(words[:-1])} or {words[-1]}"
+        return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
     ends = (parameter.low, highest(parameter, sample_rate))
     low, high = (_figure(parameter, end, 0).removeprefix("Q ") for end in ends)
     return f"{'a whole number from ' if parameter.kind == 'whole' else ''}{low} to {high}"

@@ -220,6 +220,32 @@ async def test_processors_are_inserted_moved_bypassed_and_deleted(workstation, s
         assert [type(each) for each in strip_of(desk, "bass").chain] == [Bell]
 
 
+async def test_points_are_typed_and_a_side_chain_is_stepped_through(workstation, session_path: Path) -> None:
+    async with workstation(session_path) as driver:
+        desk = await driver.opened()
+        await driver.press("3", "i", "slash", *"gain", "enter", "enter")
+        desk.to_row(Value(0, "points"))
+        await driver.press("equals_sign", *"0:00 0, 1:23.5 -3", "enter")
+        assert strip_of(desk, "bass").chain[0].points == ((0.0, 0.0), (83.5, -3.0))
+        assert "2 points" in driver.text()
+        await driver.press("equals_sign", *"1:00 0, 0:30 3", "enter")
+        assert "not after the one before it" in driver.text()
+        await driver.press("escape", "right", "k", "right")
+        changed = strip_of(desk, "bass").chain[0]
+        assert (changed.gain_db, len(changed.points)) == (0.1, 2), "an arrow alters no points, and a gain none of them"
+        await driver.press("i", "slash", *"dynamic", "enter", "enter")
+        desk.to_row(Value(1, "sidechain"))
+        await driver.press("right", "right")
+        assert strip_of(desk, "bass").chain[1].sidechain == desk.bench.names[1]
+        await driver.press("left", "left", "left")
+        assert strip_of(desk, "bass").chain[1].sidechain == ""
+        others = [name for name in desk.bench.names if name not in ("bass", MASTER)]
+        await driver.press("equals_sign", *others[-1], "enter")
+        assert strip_of(desk, "bass").chain[1].sidechain == others[-1]
+        await driver.press("equals_sign", *"bass", "enter")
+        assert "side-chain must be itself" in driver.text()
+
+
 @covers("edit.undo", "edit.redo", "edit.repeat")
 async def test_undo_redo_and_repeat(workstation, session_path: Path) -> None:
     async with workstation(session_path) as driver:

@@ -22,6 +22,7 @@ from core.recombine.check import SessionCheck
 from core.session.document import RESIDUAL, Separation, Session, Strip
 from core.session.editor import Editor
 from core.session.edits import MASTER, Change
+from core.session.parameters import Parameter, among, parameters_of
 from core.session.processors import EqualiserBand, Processor
 from tui.desk.timeline import Timeline
 
@@ -121,6 +122,17 @@ class Bench:
         if session is None:
             return ()
         return session.master if self.strip == MASTER else self.strip_value.chain
+
+    def parameters(self, processor: Processor) -> list[Parameter]:
+        """What can be set on a processor of the chosen chain, `bypass` aside; the stems it may listen to by name."""
+        others = [] if self.strip == MASTER else [name for name in self.names if name not in (self.strip, MASTER)]
+
+        def named(parameter: Parameter) -> Parameter:
+            set_to = getattr(processor, parameter.name)
+            return among(parameter, others if set_to in ("", *others) else [*others, set_to])
+
+        every = (each for each in parameters_of(type(processor)) if each.name != "bypass")
+        return [named(each) if each.of_stems else each for each in every]
 
     @property
     def sample_rate(self) -> int:

@@ -36,10 +36,9 @@ def chain_rows(bench: Bench, width: int) -> list[Row]:
     for place, processor in enumerate(bench.chain):
         rows.append(_insert_row(place, processor, place == bench.open_insert))
         if place == bench.open_insert:
-            for parameter in parameters.parameters_of(type(processor)):
-                if parameter.name != "bypass":
-                    value = getattr(processor, parameter.name)
-                    rows.append(_value_row(bench, Value(place, parameter.name), parameter, value, width))
+            for parameter in bench.parameters(processor):
+                value = getattr(processor, parameter.name)
+                rows.append(_value_row(bench, Value(place, parameter.name), parameter, value, width))
     if not bench.chain:
         hint = f"{actions.key('chain.insert')} inserts a processor"
         hint += "" if bench.strip == MASTER else f", {actions.key('chain.eq')} an equaliser"

@@ -215,7 +215,7 @@ class Editing(Moving):
         if row.place >= len(self.bench.chain):
             return None
         processor = self.bench.chain[row.place]
-        every = [each for each in parameters.parameters_of(type(processor)) if each.name != "bypass"]
+        every = self.bench.parameters(processor)
         if isinstance(row, Insert):
             parameter = next((each for each in every if each.unit == "dB"), every[0])
             row = Value(row.place, parameter.name)
