@@ -493,7 +493,7 @@ class Dither(Processor, frozen=True, tag="dither", kw_only=True):
 class Vst3(Processor, frozen=True, tag="vst3", kw_only=True):
     """A VST3 plug-in of yours, in a process of its own.
 
-    `path` is the plug-in, in full or as a bare name that lies in the usual folders; `plugin` names one where the file
+    Its `path` is given in full, or as a bare name that lies in the usual folders; `plugin` names one where the file
     holds several; `parameters` are the plug-in's own, by the names that pedalboard gives them, and what is not named
     stays as the plug-in starts. Whether they fit is known once it is loaded.
     """
