@@ -6,7 +6,6 @@ It is what a delivery asks for, never part of the document; `delivery` decides h
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import TracebackType
 
 import msgspec
 import numpy as np
@@ -45,7 +44,7 @@ def frames_at(frames: int, from_rate: int, to_rate: int) -> int:
 
 
 class Finished:
-    """A graph, which it closes, and what follows it, from the first frame to the last."""
+    """A graph and what follows it, from the first frame to the last."""
 
     def __init__(self, graph: Graph, finish: Finish) -> None:
         self._graph = graph
@@ -72,12 +71,6 @@ class Finished:
     def _louder(self, frames: int) -> Block:
         block = self._pull(frames)
         return block if self._gain == 1.0 else block * self._gain
-
-    def __enter__(self) -> Finished:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._graph.__exit__(kind, error, at)
 
 
 class _Converted:

@@ -161,6 +161,8 @@ def render(
                     margin_db += excess + MARGIN_DB
                     finish, levelling = yield from planned(margin_db)
                 continue
+            if levelling is not None and excess > 0.0:
+                yield Note(f"true peak still {excess:.2f} dB over {levelling.ceiling_dbtp:g} dBTP")
             check_unchanged(source, before_reading)
             writer.commit(metadata, _for_bext(after))
             levelling = _judged(levelling, finish, after)

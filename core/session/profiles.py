@@ -27,7 +27,7 @@ class Profile(Checked, frozen=True, kw_only=True):
     is more is left undone, or lowered as a whole. `dither` is what is due where the session names no dither of its own.
     """
 
-    name: str
+    name: Annotated[str, Meta(min_length=1)]
     about: str
     target_lufs: Annotated[float, Meta(ge=-60.0, le=0.0, description="integrated loudness, BS.1770-4")] | None = None
     ceiling_dbtp: Annotated[float, Meta(ge=-24.0, le=0.0, description="highest true peak")] | None = None
@@ -40,6 +40,8 @@ class Profile(Checked, frozen=True, kw_only=True):
     def words(self) -> list[str]:
         """What it asks for, a line each."""
         limiting = f"the limiter takes {self.most_limiting_db:g} dB off the highest peak at most"
+        if self.most_limiting_db == 0.0:
+            limiting = "by lowering the whole, never by limiting"
         asked = [
             None if self.target_lufs is None else f"loudness {self.target_lufs:g} LUFS",
             None if self.ceiling_dbtp is None else f"true peak at most {self.ceiling_dbtp:g} dBTP; {limiting}",

@@ -273,6 +273,18 @@ def test_a_ceiling_keeps_16_bits_from_overflowing_and_a_target_alone_does_not(
     assert np.abs(soundfile.read(tmp_path / "o.wav")[0]).max() <= 1.0
 
 
+def test_a_repair_is_delivered_in_one_go_and_still_proved(unbake, song: Path, tmp_path: Path) -> None:
+    words = ("--preset", "muddy-low-end", "--stems-from", song.parent / "stems", "--profile", "film")
+    done = unbake("repair", song, *words, "-o", tmp_path / "out.flac", "--json")
+    assert done.code == 0, done.err
+    assert done.json["changed"] == ["bass"]
+    assert ffmpeg(tmp_path / "out.flac").lufs_i == pytest.approx(-24.0, abs=0.1)
+    proof = done.json["certificate"]
+    assert proof["render_residual_dbfs"] <= proof["quantisation_dbfs"] == pytest.approx(-134.95, abs=0.01)
+    saved = unbake("session", "show", song.with_name("song.unbake.toml")).out
+    assert "film" not in saved, "a delivery is no part of the document"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,7 +56,8 @@ def test_name_and_about_are_asked_for() -> None:
 
 
 def test_numbers_are_checked_however_a_profile_is_made() -> None:
-    for wrong in ({"target_lufs": float("nan")}, {"ceiling_dbtp": 0.5}, {"sample_rate": 7999}):
+    wrongs: tuple[dict[str, Any], ...] = ({"target_lufs": float("nan")}, {"ceiling_dbtp": 0.5}, {"sample_rate": 7999})
+    for wrong in wrongs:
         with pytest.raises(ValueError, match=next(iter(wrong))):
             Profile(name="x", about="y", **wrong)
 
