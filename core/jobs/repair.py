@@ -51,8 +51,11 @@ def repair(
     stems_from: Path | None = None,
     align: bool = False,
     device: str = "auto",
+    reference: Path | None = None,
 ) -> Operation[Certificate]:
     """Lays a preset over a session of `source`, separates what it needs, renders, proves.
+
+    Values that the preset leaves open are measured on the stems first, where it can be with `reference` in view.
 
     With `session_path` of an existing session the preset is laid over that one, otherwise over a fresh session, made
     by `model` in `precision` and saved beside the source; what lay there before stays in its history. Everything that
@@ -109,6 +112,10 @@ def repair(
                 f"starting afresh: the edits of {session_path} stay in its history "
                 "(unbake session undo brings them back; --session lays a preset over them)"
             )
+    preset.check_stems(session)
+    if preset.fits or reference is not None:
+        session, stems = yield from sessions.make_stems(session, device=device, taken_in=stems)
+        preset = (yield from fit_preset(preset, session, stems, reference=reference)).preset
     session = preset.over(session)
     files.check_strips(session, Origin(preset.origin))
     yield from plugins.trying(session)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from msgspec import UNSET, UnsetType
 
 from core import atomic, places
 from core.errors import UnbakeError, os_error
-from core.session import files, toml
+from core.session import files, fits, toml
 from core.session.document import (
     RESIDUAL,
     Balance,
@@ -32,7 +33,9 @@ from core.session.document import (
     Strip,
     StripProcessor,
 )
+from core.session.fits import Fitted
 from core.session.processors import Checked, FaderDb
+from core.session.toml import Steps
 
 _NAME = re.compile(r"\w(?:[\w .+&()-]*[\w)])?")
 """What names a preset and its file: begins and ends with a letter or figure, and no path in between."""
@@ -56,9 +59,10 @@ def given(patch: StripPatch) -> dict[str, Any]:
 
 
 class Needs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a preset can't do without: stems that the separation must make, in words the reader can check."""
+    """What a preset can't do without: stems that the separation must make; and the findings that call for it."""
 
     stems: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
 
 
 class Preset(msgspec.Struct, frozen=True):
@@ -71,6 +75,8 @@ class Preset(msgspec.Struct, frozen=True):
     needs: Needs = Needs()
     strips: dict[str, StripPatch] = {}
     master: tuple[MasterProcessor, ...] | UnsetType = UNSET
+    fits: tuple[Fitted, ...] = ()
+    """Values that are measured before it can be laid over anything; `strips` hold placeholders there."""
 
     @property
     def stems(self) -> tuple[str, ...]:
@@ -79,7 +85,21 @@ class Preset(msgspec.Struct, frozen=True):
         return tuple(dict.fromkeys((*self.needs.stems, *self.strips, *heard)))
 
     def over(self, session: Session) -> Session:
-        """The session with this preset laid over it. Raises UnbakeError when the session lacks a stem it names."""
+        """The session with this preset laid over it.
+
+        Raises UnbakeError when the session lacks a stem it names, and while values are to be measured.
+        """
+        self.check_stems(session)
+        if self.fits:
+            raise UnbakeError(f"preset {self.name} has values that are measured on the stems first")
+        strips = dict(session.strips)
+        for name, patch in self.strips.items():
+            strips[name] = msgspec.structs.replace(strips.get(name, Strip()), **given(patch))
+        master = session.master if self.master is UNSET else self.master
+        return msgspec.structs.replace(session, strips=strips, master=master)
+
+    def check_stems(self, session: Session) -> None:
+        """Raises UnbakeError when the session lacks a stem that is named here."""
         available = (*session.separation.stems, RESIDUAL)
         for stem in self.stems:
             if stem not in available:
@@ -88,11 +108,13 @@ class Preset(msgspec.Struct, frozen=True):
                     f"{', '.join(session.separation.stems)}",
                     remedy="choose another model with --model; unbake models list shows their stems",
                 )
-        strips = dict(session.strips)
-        for name, patch in self.strips.items():
-            strips[name] = msgspec.structs.replace(strips.get(name, Strip()), **given(patch))
-        master = session.master if self.master is UNSET else self.master
-        return msgspec.structs.replace(session, strips=strips, master=master)
+
+    def fitted(self, values: Mapping[Steps, Any]) -> Preset:
+        """This preset with these values set, and nothing left to be measured. Raises UnbakeError for one out of range."""
+        tables = fits.put_in(msgspec.to_builtins(self.strips), dict(values))
+        origin = toml.Origin(f"preset {self.name}")
+        strips = {name: origin.convert(value, StripPatch, ("strips", name)) for name, value in tables.items()}
+        return msgspec.structs.replace(self, strips=strips, fits=())
 
 
 def parse(text: str, where: str, origin_name: str) -> Preset:
@@ -109,6 +131,7 @@ def parse(text: str, where: str, origin_name: str) -> Preset:
     strips: Any = tables.get("strips", {})
     if not isinstance(strips, dict):
         origin.fail("must be a table", ("strips",))
+    strips, measured = fits.take_out(strips, origin)
     return Preset(
         name=origin.convert(tables["name"], str, ("name",)),
         about=origin.convert(tables["about"], str, ("about",)),
@@ -116,6 +139,7 @@ def parse(text: str, where: str, origin_name: str) -> Preset:
         needs=origin.convert(tables.get("needs", {}), Needs, ("needs",)),
         strips={name: origin.convert(value, StripPatch, ("strips", name)) for name, value in strips.items()},
         master=files.convert_master(tables["master"], origin) if "master" in tables else UNSET,
+        fits=measured,
     )
 
 

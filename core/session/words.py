@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec import UNSET, Struct
 
 from core.session.document import Session, Strip
+from core.session.fits import FITS, Value
 from core.session.parameters import parameter_of, parameters_of, shown, title_of
 from core.session.points import NONE
 from core.session.presets import Preset, given
 from core.session.processors import Processor
+from core.session.toml import words_of
 
 
 def of_processor(processor: Processor) -> str:
@@ -61,10 +65,28 @@ def of_session(session: Session) -> list[str]:
     return lines
 
 
+def of_fits(values: Iterable[Value]) -> list[str]:
+    """One line for each measured figure: the values that follow from it, and why."""
+    groups: dict[tuple[str, str], list[Value]] = {}
+    for value in values:
+        groups.setdefault((value.path.rpartition(".")[0], value.why), []).append(value)
+    lines: list[str] = []
+    for (owner, why), found in groups.items():
+        said = ", ".join(f"{each.path.rpartition('.')[2]} = {each.value:g}" for each in found if each.value is not None)
+        lines.append(f"{owner}: {said}: {why}" if said else f"{owner}: {why}")
+    return lines
+
+
 def of_preset(preset: Preset) -> list[str]:
-    """One line for each strip and for the master stage that a preset sets."""
+    """One line for each strip and for the master stage that a preset sets, and one for each value it measures."""
     laid = {name: Strip(**given(patch)) for name, patch in preset.strips.items()}
     lines = [f"{name}: {of_strip(strip)}" for name, strip in laid.items()]
     if preset.master is not UNSET and preset.master:
         lines.append("master: " + "; ".join(of_processor(processor) for processor in preset.master))
+    for fitted in preset.fits:
+        rule, unit = fitted.rule, f" {FITS[fitted.rule.fit].unit}".rstrip()
+        bounds = [f"from {rule.min:g}{unit}"] if rule.min > 0.0 else []
+        bounds += [f"{rule.max:g}{unit} at the most"] if rule.max < 100.0 else []
+        limits = f" ({', '.join(bounds)})" if bounds else ""
+        lines.append(f"measured: {words_of(fitted.steps)} by {rule.fit}{limits}")
     return lines or ["changes nothing"]

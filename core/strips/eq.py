@@ -72,18 +72,25 @@ def sections(processor: Processor, sample_rate: int) -> Sections:
             raise TypeError(f"{type(processor).__name__} is not an equaliser")
 
 
-def response_db(
+def response(
     equalisers: Sequence[Processor], freqs_hz: NDArray[np.float64], sample_rate: int
-) -> NDArray[np.float64]:
-    """Gain in dB of active equalisers in a row, at the given frequencies in Hz."""
-    gain_db = np.zeros_like(freqs_hz)
+) -> NDArray[np.complex128]:
+    """Complex gain of active equalisers in a row, at the given frequencies in Hz."""
+    gain = np.ones(len(freqs_hz), dtype=np.complex128)
     z = np.exp(-2j * np.pi * freqs_hz / sample_rate)
     powers = np.stack([np.ones_like(z), z, z * z])
     for equaliser in equalisers:
         if equaliser.active:
             for section in sections(equaliser, sample_rate):
-                gain_db = gain_db + 20 * np.log10(np.abs(section[:3] @ powers) / np.abs(section[3:] @ powers))
-    return gain_db
+                gain *= (section[:3] @ powers) / (section[3:] @ powers)
+    return gain
+
+
+def response_db(
+    equalisers: Sequence[Processor], freqs_hz: NDArray[np.float64], sample_rate: int
+) -> NDArray[np.float64]:
+    """Gain in dB of active equalisers in a row, at the given frequencies in Hz."""
+    return 20.0 * np.log10(np.abs(response(equalisers, freqs_hz, sample_rate)))
 
 
 def memory_of(filters: Sections) -> int:

@@ -271,7 +271,29 @@ def _repair(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--model", metavar="M", help="see: unbake models list (default: starter)")
     _precision(parser)
     _stems_from(parser, "--stems-from")
+    _reference(parser)
     _delivery(parser, "NAME.repaired.EXT beside the source")
+
+
+def _reference(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--reference",
+        type=_path,
+        metavar="FILE",
+        help="a recording whose balance the low mids are held against: another song of the record, an earlier mix",
+    )
+
+
+def _diagnose(commands: argparse._SubParsersAction) -> None:
+    about = "measures the faults that presets can repair, and says which preset and why"
+    parser = _add(commands, "diagnose", about, "unbake diagnose song.wav", "diagnose:run")
+    _file(parser)
+    parser.add_argument("--model", metavar="M", help="see: unbake models list (default: starter)")
+    _precision(parser)
+    _stems_from(parser, "--stems-from")
+    _reference(parser)
+    parser.add_argument("--all", action="store_true", help="what is within its limits, too")
+    _device(parser)
 
 
 def _render(commands: argparse._SubParsersAction) -> None:
@@ -487,6 +509,7 @@ COMMANDS: dict[str, Callable[[argparse._SubParsersAction], None]] = {
     "demo": _demo,
     "info": _info,
     "separate": _separate,
+    "diagnose": _diagnose,
     "repair": _repair,
     "render": _render,
     "null": _null,

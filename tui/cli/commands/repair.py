@@ -22,6 +22,7 @@ def repair(options: Namespace) -> int:
         stems_from=options.stems_from,
         align=options.align,
         device=options.device,
+        reference=options.reference,
     )
     return _finish(drive(operation, options), options)
 
