@@ -174,6 +174,8 @@ def _why(levelling: Levelling, reached: float | None, profile: Profile) -> str:
     found += ", no loudness that can be measured" if lufs is None else f", {lufs:.2f} LUFS"
     if gain != 0.0:
         done = f"{'raised' if gain > 0.0 else 'lowered'} by {abs(gain):.3f} dB"
+        if target is None or lufs is None:
+            done += f", since the limiter may take no more than {profile.most_limiting_db:g} dB off the highest peak"
     elif target is not None and lufs is None:
         done = "no gain, since there is no loudness to bring to a target"
     else:

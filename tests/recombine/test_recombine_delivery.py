@@ -153,8 +153,9 @@ def test_a_target_that_would_take_too_much_limiting_is_said_plainly_and_not_met(
 
 def test_no_limiting_at_all_is_a_level_and_nothing_else(delivered, tmp_path: Path) -> None:
     sound = programme(peak=1.4)
-    found = delivered(sound, "--profile", "vinyl-premaster", "--subtype", "float", subtype="FLOAT").json
-    asked = found["delivery"]
+    done = delivered(sound, "--profile", "vinyl-premaster", "--subtype", "float", subtype="FLOAT")
+    asked = done.json["delivery"]
+    assert "since the limiter may take no more than 0 dB" in done.err
     assert asked["limiter_dbtp"] is None
     written, source = soundfile.read(tmp_path / "out.wav")[0], soundfile.read(tmp_path / "song.wav")[0]
     np.testing.assert_allclose(written, source * 10 ** (asked["gain_db"] / 20), atol=1e-7)
@@ -274,7 +275,8 @@ def test_a_ceiling_keeps_16_bits_from_overflowing_and_a_target_alone_does_not(
 
 
 def test_a_repair_is_delivered_in_one_go_and_still_proved(unbake, song: Path, tmp_path: Path) -> None:
-    words = ("--preset", "muddy-low-end", "--stems-from", song.parent / "stems", "--profile", "film")
+    (tmp_path / "less.toml").write_text('name = "less bass"\nabout = ""\n[strips.bass]\ngain_db = -2\n')
+    words = ("--preset", tmp_path / "less.toml", "--stems-from", song.parent / "stems", "--profile", "film")
     done = unbake("repair", song, *words, "-o", tmp_path / "out.flac", "--json")
     assert done.code == 0, done.err
     assert done.json["changed"] == ["bass"]
