@@ -22,6 +22,8 @@ from core.session.processors import (
     Compressor,
     DeEsser,
     Delay,
+    DynamicBell,
+    Gain,
     Gate,
     HighShelf,
     LowCut,
@@ -33,6 +35,7 @@ from core.session.processors import (
     TransientShaper,
 )
 from core.strips.chain import build_strip
+from core.strips.stage import Block
 
 RATE = 44_100
 SECONDS = 60
@@ -46,9 +49,12 @@ SIX_BANDS: tuple[StripProcessor, ...] = (
     Notch(freq_hz=50.0),
 )
 SHAPER = TransientShaper(attack_db=4.0, sustain_db=-3.0)
+DUCK = DynamicBell(freq_hz=60.0, threshold_db=-40.0, range_db=-6.0)
 COMPRESSOR = Compressor(threshold_db=-30.0, ratio=3.0)
 CHAINS: dict[str, tuple[StripProcessor, ...]] = {
     "six equaliser bands": SIX_BANDS,
+    "six equaliser bands on the side": tuple(msgspec.structs.replace(band, placement="side") for band in SIX_BANDS),
+    "dynamic bell (wanted 40)": (DUCK,),
     "transient shaper": (SHAPER,),
     "transient shaper below 150 Hz": (msgspec.structs.replace(SHAPER, high_hz=150.0),),
     "compressor": (COMPRESSOR,),
@@ -57,7 +63,15 @@ CHAINS: dict[str, tuple[StripProcessor, ...]] = {
     "saturation": (Saturation(drive_db=12.0),),
     "mono below 120 Hz": (MonoBelow(freq_hz=120.0),),
     "delay": (Delay(frames=57.33),),
+    "gain along points": (Gain(points=((0.0, 0.0), (20.0, -6.0), (40.0, 0.0))),),
     "strip: six bands, shaper, compressor (wanted 40)": (*SIX_BANDS, SHAPER, COMPRESSOR),
+}
+
+STRIPS: dict[str, Strip] = {
+    **{name: Strip(chain=chain) for name, chain in CHAINS.items()},
+    "six equaliser bands, linear phase": Strip(eq_phase="linear", chain=SIX_BANDS),
+    "the same without the notch, linear phase": Strip(eq_phase="linear", chain=SIX_BANDS[:-1]),
+    "dynamic bell with a side-chain": Strip(chain=(msgspec.structs.replace(DUCK, sidechain="drums"),)),
 }
 
 
@@ -73,12 +87,13 @@ def real_time(run: Callable[[], None]) -> float:
 
 def main() -> None:
     sound = 0.1 * np.random.default_rng(1).standard_normal((2, SECONDS * RATE))
-    for name, chain in CHAINS.items():
+    for name, strip in STRIPS.items():
+        given = np.concatenate([sound] * (1 + len(strip.sidechains)))
 
-        def through(chain: tuple[StripProcessor, ...] = chain) -> None:
-            stage = build_strip("x", Strip(chain=chain), RATE, ("L", "R"))
-            for start in range(0, sound.shape[1], BLOCK_FRAMES):
-                stage.process(sound[:, start : start + BLOCK_FRAMES])
+        def through(strip: Strip = strip, given: Block = given) -> None:
+            stage = build_strip("bass", strip, RATE, ("L", "R"))
+            for start in range(0, given.shape[1], BLOCK_FRAMES):
+                stage.process(given[:, start : start + BLOCK_FRAMES])
 
         print(f"{name}: {real_time(through):.0f}x")
     with tempfile.TemporaryDirectory() as folder:

@@ -11,7 +11,7 @@ from core.errors import UnbakeError
 from core.session import edits, files, presets
 from core.session.document import RESIDUAL, Separation, Session, Source, Strip
 from core.session.edits import MASTER, Change
-from core.session.processors import Bell, Dither, Gain, HighCut, Limiter, LowCut, Width
+from core.session.processors import Bell, Dither, Gain, HighCut, Limiter, LowCut, Notch, Width
 
 BELL, CUT = Bell(freq_hz=250.0, gain_db=-4.0), LowCut(freq_hz=28.0)
 
@@ -124,6 +124,7 @@ def test_nudges_of_one_parameter_share_a_key_and_others_do_not() -> None:
         (lambda: edits.set_strip(start(), "bass", "chain", ()), "the strip has no chain"),
         (lambda: edits.set_strip(start(1), "bass", "pan", 0.5), "the source is mono"),
         (lambda: edits.insert(start(1), "bass", 0, Width(amount=0.5)), "the source is mono"),
+        (lambda: edits.insert(start(1), "bass", 0, Notch(freq_hz=50.0, placement="side")), "notch on side needs a"),
         (lambda: edits.insert(start(), "bass", 1, BELL), "bass: has no place 2; its chain is 0 long"),
         (lambda: edits.insert(start(), "bass", 0, Limiter()), "the limiter does not go here, only on the master"),
         (lambda: edits.replace_processor(CHAINED, "bass", 0, Dither()), "the dither does not go here"),

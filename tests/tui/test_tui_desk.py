@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from core.session import files
+from core.session import edits, files
 from core.session.document import Session, Strip
 from core.session.processors import Bell, LowCut
 from tui.desk.bench import MASTER, Fader, Insert, Value
@@ -218,6 +218,25 @@ async def test_processors_are_inserted_moved_bypassed_and_deleted(workstation, s
         assert not any(each.bypass for each in strip_of(desk, "bass").chain)
         await driver.press("d")
         assert [type(each) for each in strip_of(desk, "bass").chain] == [Bell]
+
+
+async def test_the_curve_is_that_of_what_one_sound_goes_through(workstation, session_path: Path) -> None:
+    async with workstation(session_path) as driver:
+        desk = await driver.opened()
+        chain = tuple(
+            Bell(freq_hz=1000.0, gain_db=6.0, placement=placement) for placement in ("all", "mid", "side", "all")
+        )
+        for processor in reversed(chain):
+            desk.edit(lambda session, processor=processor: edits.insert(session, "bass", 0, processor))
+        await driver.press("3")
+        for row, parts in (
+            (Fader("gain_db"), ["all", "all"]),
+            (Insert(1), ["all", "mid", "all"]),
+            (Value(2, "q"), ["all", "side", "all"]),
+            (Insert(3), ["all", "all"]),
+        ):
+            desk.to_row(row)
+            assert [band.placement for band in desk.bench.equalisers] == parts
 
 
 async def test_points_are_typed_and_a_side_chain_is_stepped_through(workstation, session_path: Path) -> None:
