@@ -16,7 +16,6 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 import soundfile
 
@@ -247,9 +246,8 @@ def main() -> None:
         for excerpt in excerpts
         for _ in range(options.cases)
     ]
-    print(
-        f"{'improvement in dB':24}{'cases':>6}{'mean':>9}{'median':>9}{'better':>9}{'worse by 0.5':>13}{'abstained':>11}{'best bell':>11}"
-    )
+    columns = f"{'cases':>6}{'mean':>9}{'median':>9}{'better':>9}{'worse by 0.5':>13}{'abstained':>11}{'best bell':>11}"
+    print(f"{'improvement in dB':24}{columns}")
     for low_db, high_db in itertools.pairwise(SIZES_DB):
         tell(f"faults of {low_db:g} to {high_db:g} dB", [c for c in cases if low_db <= c.fault.bell.gain_db < high_db])
     large = [case for case in cases if case.fault.bell.gain_db >= 8.0]

@@ -7,7 +7,7 @@ Welch's method (IEEE Trans. AU 15, 1967) on half-overlapped Hann windows of at l
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -80,26 +80,26 @@ class BalanceMeter:
         return spectra
 
     def result(self) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
-        """Powers float64 [parts, BANDS], and common powers complex128 [parts, parts, BANDS]: row times its conjugate.
+        """Powers float64 [parts, BANDS], and common powers complex128 [parts, parts, BANDS]: conj(row) times column.
 
         0 dB is a full-scale sine in one channel; channels are summed.
         """
         scale = 4.0 / (max(1, self.windows) * len(self._window) * np.square(self._window).sum())
         power = scale * _banded(self._power, self._edges)
         upper = scale * _banded(self._common, np.minimum(self._edges, self._common_bins))
-        common = upper.swapaxes(0, 1) + upper.conj()
+        common = upper + upper.conj().swapaxes(0, 1)
         diagonal = np.arange(len(power))
         common[diagonal, diagonal] = power
         return power, common
 
 
 def third_octaves(power: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Power of third octaves a sixth apart, from that of sixths: [..., BANDS] both. The ends are as wide as they can."""
+    """Power of third octaves a sixth apart, from that of sixths: [..., BANDS] both. The ends are taken as level."""
     halves = np.pad(power, [(0, 0)] * (power.ndim - 1) + [(1, 1)], mode="edge") / 2.0
     return halves[..., :-2] + power + halves[..., 2:]
 
 
-def _banded(power: NDArray[np.generic], edges: NDArray[np.float64]) -> NDArray[np.generic]:
+def _banded(power: NDArray[Any], edges: NDArray[np.float64]) -> NDArray[Any]:
     """Sums of bins between edges in bins, shares of bins too: [..., bins] to [..., len(edges) - 1]."""
     below = np.concatenate([np.zeros((*power.shape[:-1], 1)), np.cumsum(power, axis=-1)], axis=-1)
     whole = np.minimum(edges.astype(np.int64), below.shape[-1] - 2)

@@ -1,12 +1,12 @@
 """How much of a stem's low mids is too much: what was put there, told from what the instrument sounds like.
 
 The question is put as a choice between bells: none, one on the first stem, or the same one on both stems, of many
-frequencies, gains and Qs. Each of them says what the stems were before, and three things are asked of that: whether the
-harmonics of the first stem's notes fall off as those of an instrument do (`notes`), and whether the balances of the first
-and of the second stem are such as music has. What is usual is a Gaussian process over log frequency (C. Rasmussen and
-C. Williams, "Gaussian Processes for Machine Learning", 2006, equation 2.30): a fall, and bumps of so many dB and so
-wide. The cut is then the one that in expectation over all of them brings the sum of the stems nearest to what it was,
-and none at all when little is expected of it: clean basses differ by 20 dB here, so this is an estimate.
+frequencies, gains and Qs. Each of them says what the stems were before, and three things are asked of that: whether
+the harmonics of the first stem's notes fall off as those of an instrument do (`notes`), and whether the balances of the
+first and of the second stem are such as music has. What is usual is a Gaussian process over log frequency (C. Rasmussen
+and C. Williams, "Gaussian Processes for Machine Learning", 2006): a fall, and bumps of so many dB and so wide. The cut
+is then the one that in expectation over all of them brings the sum of the stems nearest to what it was, and none at all
+when little is expected of it: clean basses differ by 20 dB here, so this is an estimate.
 
 With a reference, the balance that the master would have had is held against that of the reference too.
 
@@ -86,11 +86,11 @@ SOURCE_BUMPS: Final = (8.4, 0.95)
 SOURCE_GRAIN_DB: Final = 4.0
 FILTER_BUMPS: Final = ((2.7, 0.21), (4.8, 1.0))
 HARMONIC_GRAIN_DB: Final = 5.4
-"""Harmonics: their fall an octave; bumps over their number and grain that goes with it; bumps over frequency; the rest."""
+"""Harmonics: fall an octave; bumps over their number, and grain that goes with it; bumps over frequency; the rest."""
 
 
 class BuildUp(NamedTuple):
-    """What was found: `cut` is the bell that undoes it, on the first stem or on `both`, None where nothing is to be cut.
+    """What was found: `cut` is the bell that undoes it, on the first stem or on `both`, None where none is to be made.
 
     `excess_db` is the gain in expectation of what was put there, 0 for nothing, `chance` the probability that anything
     was; `improvement_db` is what the cut is expected to bring, in dB of the distance from the master as it was.

@@ -1,6 +1,6 @@
 """What is measured of a master and its stems, one function a figure: how much, where in time, and what would treat it.
 
-Every figure has a limit beyond which it is a finding. The limits are those of practice or were set on recordings; none of
+Every figure has a limit beyond which it is a finding. Limits are those of practice or were set on recordings; none of
 them is a law, so the figure is always told. `excess` is how far beyond it is, which is what presets fit to.
 """
 
@@ -42,7 +42,7 @@ FEWEST_HITS: Final = 4
 
 
 class Figure(NamedTuple):
-    """One measurement. `excess` is 0 where it is within its limit; `values` are the fields of a processor it asks for."""
+    """One measurement. `excess` is 0 within its limit; `values` are the fields of a processor that treats it."""
 
     kind: str
     strip: str
@@ -85,8 +85,7 @@ def low_mid_excess(context: Context) -> list[Figure]:
         reference_db=context.reference_db,
         treat_both=both,
     )
-    names = ["bass", "other"] if found.both else ["bass"]
-    return [_of_build_up(measured, found, name) for name in names]
+    return [_of_build_up(measured, found, name) for name in (("bass", "other") if both else ("bass",))]
 
 
 def _of_build_up(measured: Measured, found: BuildUp, strip: str) -> Figure:
@@ -97,9 +96,11 @@ def _of_build_up(measured: Measured, found: BuildUp, strip: str) -> Figure:
         )
         return Figure("low_mid_excess", strip, found.excess_db, "dB", found.excess_db, 0.0, detail)
     cut = found.cut
+    if strip != "bass" and not found.both:
+        return Figure("low_mid_excess", strip, 0.0, "dB", 0.0, 0.0, "the build-up is more likely on the bass alone")
     detail = (
-        f"about {found.excess_db:.1f} dB around {cut.freq_hz:.0f} Hz (chance {found.chance:.0%}): {-cut.gain_db:.0f} dB "
-        f"less there is expected to bring the sum {found.improvement_db:.1f} dB nearer to what it was"
+        f"about {found.excess_db:.1f} dB at {cut.freq_hz:.0f} Hz (chance {found.chance:.0%}): {-cut.gain_db:.0f} dB "
+        f"less is expected to bring the sum {found.improvement_db:.1f} dB nearer to what it was"
     )
     stretch = _loudest(measured, _share(measured.parts[strip], LOW_MIDS, measured.master))
     fields = {"freq_hz": cut.freq_hz, "q": cut.q}
@@ -138,8 +139,7 @@ def kick_masking(context: Context) -> list[Figure]:
     over = np.array([hit.bass_db - hit.low_db for hit in kicks])
     value = float(np.median(over))
     worst = kicks[int(over.argmax())].seconds
-    lows = (CENTRES_HZ >= 40.0) & (CENTRES_HZ <= 120.0)
-    power = np.where(lows, third_octaves(measured.parts["drums"].power), 0.0)
+    power = np.where(_between(40.0, 120.0), third_octaves(measured.parts["drums"].power), 0.0)
     freq_hz = _rounded(float(CENTRES_HZ[power.argmax()]))
     threshold_db = round(float(np.median([hit.low_db for hit in kicks])) - 6.0, 1)
     said = f"{abs(value):.1f} dB {'over' if value > 0 else 'under'} the kick"
@@ -294,7 +294,7 @@ def brightness(context: Context) -> list[Figure]:
     if part is None or measured.sample_rate < 32_000:
         return []
     level_db = _db(third_octaves(part.power))
-    top, under = ((CENTRES_HZ >= low) & (CENTRES_HZ < high) for low, high in ((8000.0, 16_001.0), (1000.0, 8000.0)))
+    top, under = (_between(low_hz, high_hz) for low_hz, high_hz in ((8000.0, 16_001.0), (1000.0, 7999.0)))
     if level_db[under].max() <= -150.0:
         return []
     value = float(level_db[top].mean() - level_db[under].mean())
@@ -326,7 +326,8 @@ def hum(context: Context) -> list[Figure]:
     if best is None or not measured.quiet.any():
         return []
     value, mains_hz, loudest = best
-    detail = f"in the quietest windows three lines or more of {mains_hz:.0f} Hz stand {value:.0f} dB out, at up to {loudest:.0f} dBFS"
+    lines = f"three lines or more of {mains_hz:.0f} Hz"
+    detail = f"in the quietest windows {lines} stand {value:.0f} dB out, at up to {loudest:.0f} dBFS"
     return [Figure("hum", MASTER, value, "dB", HUM_DB, max(0.0, value - HUM_DB), detail)]
 
 
@@ -364,12 +365,17 @@ def _standing_out(power: NDArray[np.float64], low_hz: float, high_hz: float) -> 
     if level_db.max() <= -150.0:
         return None
     best: tuple[float, float] | None = None
-    for place in np.flatnonzero((CENTRES_HZ >= low_hz) & (CENTRES_HZ <= high_hz)):
+    for place in np.flatnonzero(_between(low_hz, high_hz)):
         around = [place + step for step in (-6, -5, -4, -3, 3, 4, 5, 6) if 0 <= place + step < len(level_db)]
         over_db = float(level_db[place] - level_db[around].mean())
         if level_db[place] > level_db.max() - 40.0 and (best is None or over_db > best[0]):
             best = over_db, _rounded(float(CENTRES_HZ[place]))
     return best
+
+
+def _between(low_hz: float, high_hz: float) -> NDArray[np.bool_]:
+    """The bands whose middles lie there."""
+    return np.logical_and(low_hz <= CENTRES_HZ, high_hz >= CENTRES_HZ)
 
 
 def _line_db(level_db: NDArray[np.float64], place: float) -> float:

@@ -63,7 +63,9 @@ class HitMeter:
             return
         bass = np.zeros_like(drums) if bass is None else bass
         powers = [np.square(drums).mean(axis=0)]
-        powers += [np.square(one.process(block)).mean(axis=0) for one, block in zip(self._filters, (drums, bass))]
+        powers += [
+            np.square(one.process(block)).mean(axis=0) for one, block in zip(self._filters, (drums, bass), strict=True)
+        ]
         held = np.concatenate([self._held, np.stack(powers)], axis=1)
         steps = held.shape[1] // self._step
         whole = held[:, : steps * self._step].reshape(3, steps, self._step).mean(axis=2)

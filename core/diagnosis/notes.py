@@ -6,7 +6,7 @@ level that goes with the frequency, whatever the note, is the filter's (a source
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LOWEST_HZ: Final = 30.0
 CANDIDATES_HZ: Final = LOWEST_HZ * 2.0 ** (np.arange(72) / 24.0)
 """Fundamentals that are looked for, a quarter tone apart: 30 to 233 Hz."""
-HARMONICS: Final = np.arange(1, 25)
+HARMONICS: Final = np.arange(1.0, 25.0)
 TOP_HZ: Final = 2000.0
 MOST_WINDOWS: Final = 1500
 SILENT_SHARE: Final = 1e-4
@@ -62,7 +62,7 @@ class NoteMeter:
         found = _fundamental(near, power, floor, self._bin_hz)
         if found is None:
             return
-        row = np.concatenate([[found], _levels(near, found * HARMONICS, floor, self._bin_hz)])
+        row = np.concatenate([[found], _levels(near, HARMONICS * found, floor, self._bin_hz)])
         self._notes.setdefault(round(12 * np.log2(found / LOWEST_HZ)), []).append(row)
 
     def result(self) -> list[Harmonic]:
@@ -100,9 +100,7 @@ def _fundamental(near: NDArray[np.float64], power: NDArray[np.float64], floor: f
     return float(exact[np.argmax(np.where(np.isfinite(levels), levels - 10 * np.log10(floor), 0.0).sum(axis=1))])
 
 
-def _levels(
-    power: NDArray[np.float64], freqs_hz: NDArray[np.float64], floor: float, bin_hz: float
-) -> NDArray[np.float64]:
+def _levels(power: NDArray[np.float64], freqs_hz: NDArray[Any], floor: float, bin_hz: float) -> NDArray[np.float64]:
     """Levels in dB at frequencies in Hz; NaN above `TOP_HZ`."""
     at = np.rint(freqs_hz / bin_hz).astype(np.int64)
     levels = 10.0 * np.log10(power[np.minimum(at, len(power) - 1)] + floor)

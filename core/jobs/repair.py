@@ -16,6 +16,7 @@ from core.errors import UnbakeError
 from core.events import Note, Operation
 from core.handover.certificate import Certificate, as_json, as_markdown, certify, full_report
 from core.jobs import plugins, sessions
+from core.jobs.diagnose import fit_preset
 from core.recombine.render import OversPolicy, render
 from core.separation.device import GPU_ONLY, Precision, check_device_name, check_precision, resolve_device
 from core.separation.store import StemSet

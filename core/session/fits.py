@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
+from core.session.document import Strip
 from core.session.parameters import parameters_of
 from core.session.processors import Checked, kinds
 from core.session.toml import Origin, Steps
@@ -150,7 +151,7 @@ def put_in(strips: Any, values: dict[Steps, Any]) -> Any:
     """Tables of strips with these values set; a step that is not there yet is made."""
 
     def filled(value: Any, steps: Steps) -> Any:
-        if isinstance(value, list):
+        if isinstance(value, (list, tuple)):
             return [filled(item, (*steps, place)) for place, item in enumerate(value)]
         if not isinstance(value, dict):
             return value
@@ -173,12 +174,10 @@ def _check(rule: Rule, steps: Steps, origin: Origin) -> None:
 
 def _placeholder(owner: dict[str, Any], key: str, steps: Steps, origin: Origin) -> Any:
     """What the field of a new processor, or of a strip nobody touched, holds."""
-    from core.session.document import Strip
-
     kind = kinds().get(owner.get("type", "")) if "chain" in steps else Strip
     if kind is None:
         origin.fail("no processor is meant", (*steps[:-1], "type"))
-    for parameter in parameters_of(kind):
-        if parameter.name == key and parameter.kind == "number":
-            return parameter.default
-    origin.fail("is not a number that can be measured", steps)
+    found = [each for each in parameters_of(kind) if each.name == key and each.kind == "number"]
+    if not found:
+        origin.fail("is not a number that can be measured", steps)
+    return found[0].default

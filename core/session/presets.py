@@ -110,7 +110,7 @@ class Preset(msgspec.Struct, frozen=True):
                 )
 
     def fitted(self, values: Mapping[Steps, Any]) -> Preset:
-        """This preset with these values set, and nothing left to be measured. Raises UnbakeError for one out of range."""
+        """This preset with these values, and nothing left to be measured. Raises UnbakeError for one out of range."""
         tables = fits.put_in(msgspec.to_builtins(self.strips), dict(values))
         origin = toml.Origin(f"preset {self.name}")
         strips = {name: origin.convert(value, StripPatch, ("strips", name)) for name, value in tables.items()}
