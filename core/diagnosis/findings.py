@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from core.diagnosis.figures import Context, Figure, all_figures
+from core.measure.inspect import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from core.measure.inspect import Fault
     from core.session.presets import Preset
 
 

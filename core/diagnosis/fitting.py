@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -10,12 +10,9 @@ from core.diagnosis.figures import BY_FIT, MASTER, Context, Figure
 from core.session.document import Session, Strip
 from core.session.fits import FITS, Fitted, Value
 from core.session.parameters import highest, parameter_of
-from core.session.presets import given
+from core.session.presets import Preset, given
 from core.session.processors import kinds
 from core.session.toml import Steps, words_of
-
-if TYPE_CHECKING:
-    from core.session.presets import Preset
 
 
 class FittedPreset(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from core.audio.hashes import fingerprint
 from core.errors import UnbakeError
 from core.events import Note, Operation
 from core.jobs import sessions
@@ -14,11 +15,14 @@ from core.separation.device import GPU_ONLY, Precision, check_device_name, check
 from core.session import presets, words
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from numpy.typing import NDArray
 
     from core.diagnosis.findings import Diagnosis
     from core.diagnosis.fitting import FittedPreset
+    from core.diagnosis.measure import Measured
     from core.separation.store import StemSet
     from core.session.document import Session
     from core.session.presets import Preset
@@ -57,17 +61,27 @@ def diagnose_session(
     session: Session, *, device: str = "auto", taken_in: StemSet | None = None, reference: Path | None = None
 ) -> Operation[Diagnosis]:
     """The same of a session's source, whatever was done to it so far. `taken_in` as `sessions.make_stems` has it."""
+    started = time.monotonic()
+    reference_db = None if reference is None else (yield from _balance(reference))
+    session, stems = yield from sessions.make_stems(session, device=device, taken_in=taken_in)
+    return (yield from _findings(session, sessions.stem_paths(stems), reference_db, started))
+
+
+def diagnose_stems(session: Session, stems: Mapping[str, Path]) -> Operation[Diagnosis]:
+    """The same on stems that lie there, by strip name, the residual among them."""
+    return (yield from _findings(session, stems, None, time.monotonic()))
+
+
+def _findings(
+    session: Session, stems: Mapping[str, Path], reference_db: NDArray[np.float64] | None, started: float
+) -> Operation[Diagnosis]:
     from core.diagnosis.figures import Context
     from core.diagnosis.findings import Diagnosis, findings
-    from core.diagnosis.measure import measure
     from core.measure.inspect import inspect_file
 
-    started = time.monotonic()
     source = Path(session.source.path)
-    reference_db = None if reference is None else (yield from _balance(reference))
     report = yield from inspect_file(source)
-    session, stems = yield from sessions.make_stems(session, device=device, taken_in=taken_in)
-    measured = yield from measure(source, sessions.stem_paths(stems))
+    measured = yield from _measured(source, stems)
     known, _ = presets.all_presets()
     return Diagnosis(
         path=os.fspath(source),
@@ -83,20 +97,41 @@ def fit_preset(
     preset: Preset, session: Session, stems: StemSet, *, reference: Path | None = None
 ) -> Operation[FittedPreset]:
     """Measures the values that a preset leaves open, on the stems of a session, and says each in a Note."""
+    fitted = yield from fit_stems(preset, session, sessions.stem_paths(stems), reference=reference)
+    for line in words.of_fits(fitted.values):
+        yield Note(line)
+    return fitted
+
+
+def fit_stems(
+    preset: Preset, session: Session, stems: Mapping[str, Path], *, reference: Path | None = None
+) -> Operation[FittedPreset]:
+    """The same on stems that lie there, by strip name, the residual among them; says nothing of it."""
     from core.diagnosis.figures import Context
     from core.diagnosis.fitting import FittedPreset, fit
-    from core.diagnosis.measure import measure
 
     if not preset.fits:
         if reference is not None:
             raise UnbakeError(f"preset {preset.name} measures nothing, so there is nothing that a reference could say")
         return FittedPreset(preset)
     reference_db = None if reference is None else (yield from _balance(reference))
-    measured = yield from measure(Path(session.source.path), sessions.stem_paths(stems))
-    fitted = fit(preset, session, Context(measured, reference_db))
-    for line in words.of_fits(fitted.values):
-        yield Note(line)
-    return fitted
+    measured = yield from _measured(Path(session.source.path), stems)
+    return fit(preset, session, Context(measured, reference_db))
+
+
+_last: tuple[object, Measured] | None = None
+"""What was measured last, and of which files: whoever reads a diagnosis soon asks for a preset that it names."""
+
+
+def _measured(source: Path, stems: Mapping[str, Path]) -> Operation[Measured]:
+    from core.diagnosis.measure import measure
+
+    global _last
+    of = [(name, path, fingerprint(path)) for name, path in (("", source), *sorted(stems.items()))]
+    known = _last
+    if known is None or known[0] != of:
+        known = _last = of, (yield from measure(source, stems))
+    return known[1]
 
 
 def _balance(reference: Path) -> Operation[NDArray[np.float64]]:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from core import wire
 from core.errors import UnbakeError
 from core.session.document import Session
+from core.session.presets import Preset
 
 
 class Inspect(Struct, frozen=True, tag=True):
@@ -95,6 +96,21 @@ class CheckDelta(Struct, frozen=True, tag=True):
     stems: dict[str, str]
 
 
+class Diagnose(Struct, frozen=True, tag=True):
+    """Measures what is wrong with the source of a session, on its stems by strip name. Gives a `Diagnosis`."""
+
+    session: Session
+    stems: dict[str, str]
+
+
+class FitPreset(Struct, frozen=True, tag=True):
+    """Measures the values that a preset leaves open, on a session's stems by strip name. Gives a `FittedPreset`."""
+
+    preset: Preset
+    session: Session
+    stems: dict[str, str]
+
+
 class Examine(Struct, frozen=True, tag=True):
     """Looks at the machine, as `unbake doctor` does. Gives an `Examination`."""
 
@@ -149,6 +165,8 @@ Request = (
     | Render
     | NullTest
     | CheckDelta
+    | Diagnose
+    | FitPreset
     | Examine
     | ListStore
     | PruneStore

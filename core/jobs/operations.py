@@ -10,10 +10,13 @@ from typing import Any
 
 import msgspec
 
+from core.diagnosis.findings import Diagnosis
+from core.diagnosis.fitting import FittedPreset
 from core.events import Operation, Progress
 from core.handover.certificate import Certificate
 from core.jobs import messages, models, sessions, store
 from core.jobs.demo import Demonstration, demonstrate
+from core.jobs.diagnose import diagnose_stems, fit_stems
 from core.jobs.doctor import Examination, examine
 from core.jobs.repair import Delivery, render_document
 from core.jobs.stems import Separated, export_stems
@@ -59,6 +62,8 @@ GIVES: dict[type[messages.Request], Any] = {
     messages.Render: SessionRender,
     messages.NullTest: NullReport,
     messages.CheckDelta: SessionCheck,
+    messages.Diagnose: Diagnosis,
+    messages.FitPreset: FittedPreset,
     messages.Examine: Examination,
     messages.ListStore: store.Holding,
     messages.PruneStore: store.Clearance,
@@ -135,8 +140,13 @@ def carry_out(values: Any) -> Operation[Any]:
             return (yield from null_test(a, b, threshold_dbfs=request.threshold_dbfs, align=request.align))
 
         case messages.CheckDelta():
-            stems = {name: Path(path) for name, path in request.stems.items()}
-            return (yield from check_session(request.session, stems))
+            return (yield from check_session(request.session, _paths(request.stems)))
+
+        case messages.Diagnose():
+            return (yield from diagnose_stems(request.session, _paths(request.stems)))
+
+        case messages.FitPreset():
+            return (yield from fit_stems(request.preset, request.session, _paths(request.stems)))
 
         case messages.Examine():
             yield Progress("examining this machine", 0, 1)
@@ -166,3 +176,7 @@ def carry_out(values: Any) -> Operation[Any]:
 
 def _path(text: str | None) -> Path | None:
     return None if text is None else Path(text)
+
+
+def _paths(texts: dict[str, str]) -> dict[str, Path]:
+    return {name: Path(text) for name, text in texts.items()}
