@@ -116,6 +116,7 @@ class PairPart:
         self._lefts, self._rights = (list(channels) for channels in zip(*pairs_of(speakers), strict=True))
         self._stage = build(len(self._lefts))
         self.latency, self.memory = self._stage.latency, self._stage.memory
+        self.copyable = getattr(self._stage, "copyable", True)
         self._whole = FrameDelay(self.latency, len(speakers))
 
     def process(self, block: Block) -> Block:

@@ -7,8 +7,10 @@ longest, and are then off by what `deviation` says.
 
 from __future__ import annotations
 
+import copy
 import math
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,8 @@ FLOOR = 1e-3
 """Of a gain: where a filter takes out nearly all, being off by 60 dB less than the whole is near enough."""
 FLAT = 0.5
 """Share of the window that is 1; outside it falls along half a period of a cosine."""
+MOST_COPIED_BYTES = 1 << 20
+"""What a stage may remember and be copied: who listens keeps many copies, and of longer ones hears the pre-roll."""
 ON_CIRCLE = 1e-6
 """Zeros so near the unit circle take their frequency out altogether."""
 
@@ -131,6 +135,7 @@ class PartitionedFir:
         self._channels = channels
         self.latency = (len(taps) - 1) // 2 + self._size
         self.memory = len(taps) + self._size
+        self.copyable = parts * channels * (self._size + 1) * 16 <= MOST_COPIED_BYTES
         self.reset()
 
     def process(self, block: Block) -> Block:
@@ -152,6 +157,12 @@ class PartitionedFir:
         for age in range(1, len(self._filters)):
             summed += self._spectra[self._place - age] * self._filters[age]
         return np.fft.irfft(summed, 2 * self._size, axis=1)[:, self._size :]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PartitionedFir:
+        other = copy.copy(self)  # which shares the filter: nobody alters that
+        for name in ("_waiting", "_before", "_ready", "_spectra"):
+            setattr(other, name, getattr(self, name).copy())
+        return other
 
     def reset(self) -> None:
         """Hears silence before the first frame."""

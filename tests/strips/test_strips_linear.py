@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -152,6 +154,19 @@ def test_silence_and_one_frame_and_what_can_not_be() -> None:
         linear(USUAL[1], HighCut(freq_hz=20_000.0), rate=8000)
     with pytest.raises(UnbakeError, match=r"strips\.bass\.chain\[0\]: bell on mid needs a left-right pair"):
         linear(Bell(freq_hz=200.0, gain_db=1.0, placement="mid"), speakers=("M",))
+
+
+def test_a_kept_copy_goes_on_alike_and_long_filters_are_not_copied() -> None:
+    """The player keeps many copies: what a second on either side remembers is heard again instead."""
+    sound = noise(30_000)
+    stage = linear(*USUAL, Bell(freq_hz=900.0, gain_db=3.0, placement="side"))
+    assert stage.copyable
+    stage.process(sound[:, :10_001])
+    kept = copy.deepcopy(stage)
+    went_on = stage.process(sound[:, 10_001:])
+    assert np.array_equal(kept.process(sound[:, 10_001:]), went_on)
+    assert not linear(Notch(freq_hz=50.0)).copyable
+    assert not linear(Notch(freq_hz=50.0, placement="mid")).copyable
 
 
 def test_a_minimum_phase_strip_has_no_latency() -> None:
