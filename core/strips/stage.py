@@ -17,8 +17,9 @@ class Stage(Protocol):
     """A processor built for one sample rate and channel layout.
 
     It remembers what it must from block to block, so that block sizes never matter. One whose memory is out of reach
-    or too large to be kept many times says `copyable = False`; one that lives in another process has a `close`. One that acts at certain times
-    has a `start(frame)`, which says which frame of the source it hears next (below 0 before the first).
+    or too large to be kept many times says `copyable = False`; one that lives in another process has a `close`. One
+    that acts at certain times has a `start(frame)`, which says which frame of the source it hears next (below 0 before
+    the first).
     """
 
     latency: int
