@@ -24,6 +24,7 @@ from core.session import files, history, presets, profiles
 from core.session.document import Session
 from core.session.profiles import Profile
 from core.session.toml import Origin
+from core.strips.comb import warnings_of
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -244,6 +245,8 @@ def _deliver(
     """
     if edit is not None:
         history.check_free(session_path)
+    for warning in warnings_of(session, probe(Path(session.source.path)).speakers):
+        yield Note(warning)
     rendered = yield from render(
         session, sessions.stem_paths(stems), out, fmt, profile=profile, overs=delivery.overs, force=delivery.force
     )

@@ -11,6 +11,7 @@ from core.session import parameters, words
 from core.session.document import Strip
 from core.session.parameters import Parameter
 from core.session.processors import EqualiserBand, Processor
+from core.strips.comb import comb_of
 from tui import actions
 from tui.desk.bench import MASTER, Bench, Fader, Insert, RowKey, Value
 from tui.widgets.rows import Cell, Row
@@ -33,6 +34,7 @@ def chain_rows(bench: Bench, width: int) -> list[Row]:
             if shows(strip, parameter.name):
                 value = getattr(strip, parameter.name)
                 rows.append(_value_row(bench, Fader(parameter.name), parameter, value, width))
+        rows += _comb_rows(bench)
     for place, processor in enumerate(bench.chain):
         rows.append(_insert_row(place, processor, place == bench.open_insert))
         if place == bench.open_insert:
@@ -52,6 +54,15 @@ def shows(strip: Strip, name: str) -> bool:
         return strip.mode == "parallel"
     equalised = any(isinstance(processor, EqualiserBand) for processor in strip.chain)
     return name != "eq_phase" or equalised or strip.eq_phase != "minimum"
+
+
+def _comb_rows(bench: Bench) -> list[Row]:
+    """A warning where what is added in parallel cancels more than it adds."""
+    if bench.located is None:
+        return []
+    info = bench.located.info
+    comb = comb_of(bench.strip_value, info.sample_rate, info.speakers)
+    return [Row((Cell(f"  {comb.words}", "warn"),), choice=False)] if comb is not None and comb.warned else []
 
 
 def _insert_row(place: int, processor: Processor, is_open: bool) -> Row:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+from core.audio.speakers import default_speakers
 from core.jobs import sessions
 from core.session import blind, files, history, words
 from core.session.blind import BlindTest
 from core.session.document import Session
+from core.strips.comb import warnings_of
 from tui.cli.terminal import drive, emit, table
 
 
@@ -85,13 +87,16 @@ def _test(test: BlindTest) -> dict[str, object]:
 
 
 def _tell(options: Namespace, path: str, session: Session) -> int:
+    warnings = warnings_of(session, default_speakers(session.source.channels))
     value = {
         "schema": 1,
         "session": path,
         "changed": session.changed,
         "words": words.of_session(session),
+        "warnings": warnings,
         "document": files.to_tables(session),
     }
     said = words.of_session(session) or ["nothing is changed"]
+    said += [f"warning: {each}" for each in warnings]
     emit(options, value, "\n".join([path, *(f"  {line}" for line in said), "", files.dumps(session)]))
     return 0
