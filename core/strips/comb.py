@@ -108,14 +108,16 @@ def warnings_of(session: Session, speakers: Sequence[str]) -> list[str]:
     return [f"{name}, added in parallel, {comb.words}" for name, comb in found.items() if comb and comb.warned]
 
 
-def loss_db(strip: Strip, freqs_hz: Curve, sample_rate: int, speakers: Sequence[str], part: str = "") -> Curve:
+def loss_db(
+    strip: Strip, freqs_hz: NDArray[np.floating], sample_rate: int, speakers: Sequence[str], part: str = ""
+) -> Curve:
     """The loss of a parallel strip in dB at frequencies in Hz, 0 and below, of all channels or a part of a pair."""
-    freqs_hz = np.asarray(freqs_hz, np.float64)
+    at_hz = np.asarray(freqs_hz, np.float64)
     if not part:
-        gain = strip.blend * _alike(strip, freqs_hz, sample_rate)
+        gain = strip.blend * _alike(strip, at_hz, sample_rate)
         return _in_db(np.abs(1.0 + gain), 1.0 + np.abs(gain))
     heard = _PARTS[part]
-    added = strip.blend * _on_pair(strip, freqs_hz, sample_rate, speakers) @ heard
+    added = strip.blend * _on_pair(strip, at_hz, sample_rate, speakers) @ heard
     return _in_db(np.linalg.norm(heard + added, axis=1), np.linalg.norm(np.abs(heard) + np.abs(added), axis=1))
 
 

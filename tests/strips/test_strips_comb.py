@@ -178,5 +178,5 @@ def test_the_chain_in_the_app_says_it(blend: float, rows: int) -> None:
     info = AudioInfo("song.wav", "WAV", "PCM_24", RATE, 2, RATE, STEREO, lossless=True)
     located = Located(Path("song.wav"), Path("s.unbake.toml"), False, info, Fingerprint(0, 0, 0))
     bench = Bench(located=located, editor=cast("Editor", SimpleNamespace(session=document)), strip="drums")
-    said = ["".join(cell.text for cell in row.cells) for row in chain_rows(bench, 80) if row.key is None]
+    said = ["".join(cell.text for cell in row.cells) for row in chain_rows(bench, 80) if not row.choice]
     assert said == ["  combs: gone at 220 Hz against the same in phase"][:rows]
