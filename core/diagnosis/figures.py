@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from core.diagnosis.measure import Measured, Part
 
 MASTER: Final = "master"
-BOOM_DB: Final = 9.0
+BOOM_DB: Final = 12.0
 RUMBLE_DB: Final = -15.0
 CORRELATION: Final = 0.5
 MONO_LU: Final = 3.0
 BURIED_LU: Final = -9.0
 LOUD_LU: Final = 0.0
-HARSH_DB: Final = 3.0
+HARSH_DB: Final = 6.0
 SIBILANT_DB: Final = 0.0
-DULL_DB: Final = 6.0
+DULL_DB: Final = 4.0
 SPIKY_DB: Final = 10.0
-BRIGHT_DB: Final = -3.0
+BRIGHT_DB: Final = 0.0
 HUM_DB: Final = 15.0
 NOISE_DBFS: Final = -66.0
 LOWS, LOW_MIDS, MIDS, PRESENCE, SIBILANTS = 1, 2, 3, 4, 5
@@ -339,10 +339,10 @@ def noise(context: Context) -> list[Figure]:
     if len(levels) < 10 or not measured.quiet.any():
         return []
     value = 10.0 * math.log10(float(measured.quiet[1:].sum()) * 0.5)
-    usual = 10.0 * math.log10(float(np.median(levels)) * 0.5)
+    usual = 10.0 * math.log10(float(np.quantile(levels, 0.75)) * 0.5)
     if usual - value < 20.0:
         return []  # no pause: what is quietest is music
-    detail = f"{value:.0f} dBFS is left in the quietest windows, {usual - value:.0f} dB under the middle of it all"
+    detail = f"{value:.0f} dBFS is left in the quietest windows, {usual - value:.0f} dB under the music"
     return [Figure("noise", MASTER, value, "dBFS", NOISE_DBFS, max(0.0, value - NOISE_DBFS), detail)]
 
 

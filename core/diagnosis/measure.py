@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 REGIONS_HZ: Final = (5.0, 22.0, 120.0, 500.0, 2000.0, 5000.0, 9000.0, math.inf)
 """Edges of the regions whose power is kept window by window: rumble, lows, low mids, mids, presence, sibilants, air."""
 LOWS_HZ: Final = 120.0
-QUIETEST: Final = 32
+MOST_QUIET: Final = 32
+QUIET_SHARE: Final = 0.1
 """Windows of the master whose spectra are kept, to look for hum and noise where there is little else."""
 
 
@@ -141,6 +142,7 @@ class _Meters:
         self._lows: list[NDArray[np.float32]] = []
         self._quiet: list[tuple[float, int, NDArray[np.float64]]] = []
         windows = 2 * info.frames // size + 1
+        self._quiet_most = max(1, min(MOST_QUIET, round(QUIET_SHARE * windows)))
         self._notes = NoteMeter(info.sample_rate, size, windows)
         self._hits = HitMeter(info.sample_rate, info.channels)
         self._sibilance = SibilanceMeter(info.sample_rate, info.channels)
@@ -172,7 +174,7 @@ class _Meters:
         total = float(power[0].sum())
         if total > 0.0:
             entry = (-total, len(self._regions), power[0])
-            if len(self._quiet) < QUIETEST:
+            if len(self._quiet) < self._quiet_most:
                 heapq.heappush(self._quiet, entry)
             elif entry > self._quiet[0]:
                 heapq.heapreplace(self._quiet, entry)

@@ -96,7 +96,7 @@ def _fundamental(near: NDArray[np.float64], power: NDArray[np.float64], floor: f
     if stands_out[best] < 6.0 or held[best] < 0.25:
         return None
     exact = CANDIDATES_HZ[best] * (1.0 + np.linspace(-0.018, 0.018, 25))
-    levels = _levels(near, exact[:, None] * HARMONICS[:12], floor, bin_hz)
+    levels = _levels(power, exact[:, None] * HARMONICS[:12], floor, bin_hz)
     return float(exact[np.argmax(np.where(np.isfinite(levels), levels - 10 * np.log10(floor), 0.0).sum(axis=1))])
 
 

@@ -33,7 +33,7 @@ FITS: Final[dict[str, Fit]] = {
         ("gain_db", "freq_hz", "q"),
     ),
     "bass_boom": Fit(
-        "how far one third octave of the stem from 40 to 125 Hz stands over its neighbours, beyond 9 dB: a cut there",
+        "how far one third octave of the stem from 40 to 125 Hz stands over its neighbours, beyond 12 dB: a cut there",
         "dB",
         ("gain_db", "freq_hz"),
     ),
@@ -55,7 +55,7 @@ FITS: Final[dict[str, Fit]] = {
     ),
     "vocal_surplus": Fit("how far the voice is over 0 LU against the rest: that much less", "LU", ("gain_db",)),
     "harshness": Fit(
-        "how far one third octave of the stem from 2 to 5 kHz stands over its neighbours, beyond 3 dB: a cut there",
+        "how far one third octave of the stem from 2 to 5 kHz stands over its neighbours, beyond 6 dB: a cut there",
         "dB",
         ("gain_db", "freq_hz"),
     ),
@@ -65,14 +65,14 @@ FITS: Final[dict[str, Fit]] = {
         ("range_db",),
     ),
     "dullness": Fit(
-        "how far the drums' hits stand less than 6 dB over their bodies: gain of attacks", "dB", ("attack_db",)
+        "how far the drums' hits stand less than 4 dB over their bodies: gain of attacks", "dB", ("attack_db",)
     ),
     "spikiness": Fit(
         "how far the drums' hits stand more than 10 dB over their bodies: what attacks lose", "dB", ("attack_db",)
     ),
     "brightness": Fit(
         "how far the stem's level from 8 to 16 kHz is over that from 1 to 8 kHz, third octave by third octave, beyond "
-        "-3 dB: what a shelf takes off",
+        "0 dB: what a shelf takes off",
         "dB",
         ("gain_db",),
     ),
