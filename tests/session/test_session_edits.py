@@ -51,7 +51,7 @@ def test_an_edit_is_a_new_session_with_its_words() -> None:
         (lambda s: edits.toggle_bypass(s, MASTER, 0), "master: gain bypassed"),
         (lambda s: edits.bypass_all(s, "bass"), "bass: whole chain bypassed"),
         (lambda s: edits.reset_strip(s, "bass"), "bass: reset"),
-        (lambda s: edits.lay(s, presets.find("muddy-low-end")), "preset muddy-low-end"),
+        (lambda s: edits.lay(s, presets.find("tame-drums")), "preset tame-drums"),
     ],
 )
 def test_every_edit_says_what_it_did_and_comes_back_from_toml(make: Callable[[Session], Change], what: str) -> None:
