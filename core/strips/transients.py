@@ -56,8 +56,8 @@ class TransientStage:
             return block
         whole, band = self._band.split(block)
         peaks = self._falling.process(np.maximum(level_db(band), FLOOR_DB))
-        beginning = _share_of(peaks - self._behind.process(peaks))
-        dying = _share_of(self._tail.process(peaks) - peaks)
+        beginning = share_of(peaks - self._behind.process(peaks))
+        dying = share_of(self._tail.process(peaks) - peaks)
         gain_db = self._attack_db * beginning + self._sustain_db * dying
         share = self._wanted.process((self._mix * (10.0 ** (gain_db / 20.0) - 1.0))[np.newaxis])
         if self._guard:
@@ -88,6 +88,6 @@ class TransientStage:
             part.reset()
 
 
-def _share_of(difference_db: Curve) -> Curve:
+def share_of(difference_db: Curve) -> Curve:
     """A difference of envelopes as 0 to 1."""
     return np.clip((difference_db - RIPPLE_DB) / (FULL_DB - RIPPLE_DB), 0.0, 1.0)

@@ -23,13 +23,18 @@ from tui_player import FakePlayer
 
 from core import recent
 from core.audition import messages as player
+from core.diagnosis.findings import Diagnosis, Finding
+from core.diagnosis.fitting import FittedPreset
 from core.errors import UnbakeError
 from core.events import Operation, Progress, finish
 from core.jobs import machine, opening, operations, sessions
+from core.measure.inspect import Fault
 from core.recombine.check import SessionCheck
 from core.session import history
 from core.session.document import Session
 from core.session.editor import Editor
+from core.session.fits import Value
+from core.session.presets import Preset
 from models import registry
 from models.registry import Score
 from models.weights import Weights
@@ -234,6 +239,60 @@ async def test_the_panels(album, session_with) -> None:
         await pictures.take("palette")
         await pictures.press("escape", "i", "j")
         await pictures.take("insert")
+
+
+async def test_diagnosis_and_presets_that_measure(album, session_with, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operations, "diagnose_stems", _diagnosed)
+    monkeypatch.setattr(operations, "fit_stems", _fitted)
+    async with album(session_with(EDITS)) as pictures:
+        desk = pictures.driver.desk
+        await pictures.press("3", "D")
+        await pictures.driver.until(lambda: desk.bench.diagnosis is not None, "the diagnosis")
+        await pictures.take("diagnosis")
+        await pictures.press("enter")
+        await pictures.driver.until(lambda: pictures.driver.app.screen.list.chosen >= 0, "the values")
+        await pictures.take("preview")
+
+
+def _diagnosed(session: Session, stems: Mapping[str, Path]) -> Operation[Diagnosis]:
+    """A diagnosis that does not hang on the last figure of a measurement."""
+    yield Progress("diagnosing", 1, 1)
+    found = (
+        Finding("low_mid_excess", "bass", True, 4.13, "dB", 0.0, WHY, ("muddy-low-end",), 61.2, 65.2),
+        Finding("dullness", "drums", True, 5.29, "dB", 6.0, "hits stand 5.3 dB out", ("dull-drums",), 6.1, 10.1),
+        Finding("hum", "master", True, 21.5, "dB", 15.0, "three lines or more of 50 Hz stand 22 dB out"),
+        Finding("vocal_deficit", "vocals", False, -4.39, "LU", -9.0, "the voice is -4.4 LU against the rest"),
+        Finding("mono_loss", "master", False, 0.51, "LU", 3.0, "in mono it is 0.5 LU quieter"),
+    )
+    assert set(stems) == {"vocals", "drums", "bass", "other", "residual"}
+    fault = Fault("clipping", "note", "12 runs of samples at full scale")
+    return Diagnosis(
+        path=session.source.path, model="starter", estimated=True, seconds=1.0, findings=found, faults=(fault,)
+    )
+
+
+def _fitted(preset: Preset, session: Session, stems: Mapping[str, Path]) -> Operation[FittedPreset]:
+    """The values that go with it."""
+    yield Progress("diagnosing", 1, 1)
+    assert set(stems) >= set(session.separation.stems)
+    values = {"freq_hz": 283.0, "gain_db": -3.2, "q": 1.0}
+    bass = ("strips", "bass", "chain", 0)
+    fitted = preset.fitted({(*bass, name): value for name, value in values.items()})
+    fitted = fitted.fitted({("strips", "other", "chain", 0, "bypass"): True})
+    told = [Value(f"strips.bass.chain[0].{name}", "low_mid_excess", value, WHY) for name, value in values.items()]
+    quiet = "the build-up is more likely on the bass alone; nothing is done"
+    told += [Value(f"strips.other.chain[0].{name}", "low_mid_excess", None, quiet) for name in values]
+    return FittedPreset(fitted, tuple(told))
+
+
+WHY = "about 4.1 dB at 283 Hz (chance 71%): 3 dB less is expected to bring the sum 1.8 dB nearer to what it was"
+
+
+async def test_what_follows_levels(album, session_with) -> None:
+    compressor = '{type="compressor", threshold_db=-24, ratio=4, knee_db=12, makeup_db=3}'
+    async with album(session_with([f"strips.bass.chain[0]={compressor}"])) as pictures:
+        await pictures.press("3", "tab", *["j"] * 4)
+        await pictures.take("dynamics")
 
 
 async def test_forms_questions_and_notices(album, session_with) -> None:

@@ -8,19 +8,21 @@ from pathlib import Path
 import pytest
 import test_tui_blind  # noqa: F401 - what it covers is noted by its import
 import test_tui_desk
+import test_tui_diagnosis  # noqa: F401 - as above
 import test_tui_listening  # noqa: F401 - as above
 import test_tui_panels
 
 from tui import actions
 from tui.desk.screen import Desk
 from tui.panels.blind import BlindPanel
+from tui.panels.diagnosis import DiagnosisPanel
 from tui.panels.form import Form
 from tui.panels.models import ModelsPanel
 from tui.panels.panel import Panel
 from tui.panels.presets import PresetsPanel
 from tui.panels.store import StorePanel
 
-LISTS = (Panel, ModelsPanel, PresetsPanel, StorePanel)
+LISTS = (Panel, DiagnosisPanel, ModelsPanel, PresetsPanel, StorePanel)
 HOMES = {"desk": (Desk,), "list": LISTS, "form": (Form,), "blind": (BlindPanel,)}
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs" / "keys.md"
 

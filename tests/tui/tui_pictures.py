@@ -20,11 +20,15 @@ PIN = "UNBAKE_PIN"
 SHOWN_LINES = 12
 """Of what differs in the text, as many lines as a failing test shows."""
 
+CELL = 12.2
+"""How wide Rich draws one."""
+
 _NUMBER = re.compile(r'(="\d+\.\d)\d+"')
 _TEXT = re.compile(r"<text [^>]*>([^<]*)</text>")
+_ENDING = re.compile(r'textLength="([\d.]+)"(>[^<]*[^< ])( +)</text>')
 _RECT = re.compile(
     r'<rect fill="(?P<fill>[^"]*)" x="(?P<x>[\d.]+)" y="(?P<y>[\d.]+)" width="(?P<width>[\d.]+)"'
-    r' height="(?P<height>[\d.]+)" shape-rendering="crispEdges"/>'
+    r' height="(?P<height>[\d.]+)"/>'
 )
 
 
@@ -51,17 +55,27 @@ def tidy(svg: str) -> str:
     """An SVG of Textual's, drawing the same with no more than that takes.
 
     Without names made of random numbers, web fonts and clip paths; blanks as blanks, which `xml:space` lets begin a
-    text; neighbouring grounds of one colour as one.
+    text; neighbouring grounds of one colour as one, and what all grounds have in common said once;
+    no blanks at the end of a text.
     """
     svg = re.sub(r"terminal-\d+-", "", svg)
     svg = re.sub(r"<!--.*?-->|@font-face \{.*?\n    \}", "", svg, flags=re.DOTALL)
     svg = re.sub(r'<clipPath id="line-\d+">.*?</clipPath>', "", svg, flags=re.DOTALL)
     svg = re.sub(r' clip-path="url\(#line-\d+\)"', "", svg)
+    svg = svg.replace(' shape-rendering="crispEdges"', "")
+    svg = svg.replace("<style>", "<style>rect { shape-rendering: crispEdges }", 1)
     svg = svg.replace("&#160;", " ").replace("<svg ", '<svg xml:space="preserve" ', 1)
     svg = _TEXT.sub(lambda found: found[0] if found[1].strip() else "", svg)
+    svg = _ENDING.sub(_without_end, svg)
     svg = _NUMBER.sub(r'\1"', _joined(svg))
     svg = re.sub(r"(/>|</text>)\s*(?=<)", "\\1\n", svg)
     return "\n".join(line.rstrip() for line in svg.splitlines() if line.strip()) + "\n"
+
+
+def _without_end(found: re.Match[str]) -> str:
+    """A text without the blanks at its end, and as much shorter."""
+    length, text, blanks = found.groups()
+    return f'textLength="{float(length) - CELL * len(blanks):.1f}"{text}</text>'
 
 
 def _joined(svg: str) -> str:

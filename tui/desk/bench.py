@@ -5,10 +5,10 @@ Only the desk's own handlers change it; widgets are told what to draw, and worke
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -23,8 +23,11 @@ from core.session.document import RESIDUAL, Separation, Session, Strip
 from core.session.editor import Editor
 from core.session.edits import MASTER, Change
 from core.session.parameters import Parameter, among, parameters_of
-from core.session.processors import EqualiserBand, Processor
+from core.session.processors import EqualiserBand, Placement, Processor
 from tui.desk.timeline import Timeline
+
+if TYPE_CHECKING:
+    from core.diagnosis.findings import Diagnosis
 
 
 class Fader(NamedTuple):
@@ -77,6 +80,9 @@ class Bench:
     check: SessionCheck | None = None
     checking: bool = False
     certificate: Certificate | None = None
+    diagnosis: Diagnosis | None = None
+    """Of the stems that are shown: it stays while they do."""
+    diagnosing: bool = False
     last_change: Repeat | None = None
     spectrogram: bool = False
     heard: Heard = field(default_factory=Heard)
@@ -146,11 +152,19 @@ class Bench:
         Those on all channels, and where some act on a part (the mid, the side ...) those on the part of the chosen one,
         or of the first.
         """
-        bands = [processor for processor in self.chain if isinstance(processor, EqualiserBand)]
+        chosen = [] if self.chosen is None else [self.chosen]
+        return bands_of(self.chain, part_of((*chosen, *self.chain)))
+
+    @property
+    def place(self) -> int | None:
+        """The place of the chosen processor in the chain; None where a value of the strip is chosen."""
         place = self.row.place if isinstance(self.row, (Insert, Value)) else None
-        chosen = [self.chain[place]] if place is not None and place < len(self.chain) else []
-        part = next((band.placement for band in (*chosen, *bands) if isinstance(band, EqualiserBand)), "all")
-        return [band for band in bands if band.placement in ("all", part)]
+        return place if place is not None and place < len(self.chain) else None
+
+    @property
+    def chosen(self) -> Processor | None:
+        """The chosen processor."""
+        return None if self.place is None else self.chain[self.place]
 
     @property
     def untouched(self) -> bool:
@@ -163,6 +177,19 @@ class Bench:
         """Whether there is no stem yet that a changed strip needs."""
         session = self.session
         return session is not None and any(name not in self.stems for name in session.stems_used)
+
+
+def part_of(processors: Iterable[Processor]) -> Placement:
+    """What the first equaliser among processors acts on."""
+    for band in processors:
+        if isinstance(band, EqualiserBand):
+            return band.placement
+    return "all"
+
+
+def bands_of(chain: Iterable[Processor], part: Placement) -> list[EqualiserBand]:
+    """The equalisers of a chain that the sound of a part goes through."""
+    return [band for band in chain if isinstance(band, EqualiserBand) and band.placement in ("all", part)]
 
 
 def recipe(separation: Separation) -> Separation:

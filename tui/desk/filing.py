@@ -11,7 +11,7 @@ import msgspec
 from core.audio.outputs import default_output_path, output_format
 from core.errors import UnbakeError
 from core.jobs import messages
-from core.session import edits, files, presets
+from core.session import files
 from core.session.document import Session
 from core.session.editor import Editor
 from core.session.edits import Change
@@ -63,20 +63,6 @@ class Filing(Listening):
         session = self.bench.session
         assert session is not None
         await self.make_stems(session, wanted.device)
-
-    def action_panel_presets(self) -> None:
-        """Lists the presets; applies one."""
-        session = self.bench.session
-        if session is None:
-            self.editable()
-            return
-        from tui.panels.presets import PresetsPanel
-
-        def chosen(preset: presets.Preset | None) -> None:
-            if preset is not None and self.editable():
-                self.edit(lambda now: edits.lay(now, preset))
-
-        self.app.push_screen(PresetsPanel(session, self.bench.strip), chosen)
 
     def action_panel_null(self) -> None:
         """The null figures."""

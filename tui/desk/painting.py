@@ -18,10 +18,11 @@ from core.measure import overview as overviews
 from core.measure.overview import Overview
 from core.measure.spectrogram import spectrogram
 from core.measure.spectrum import average_spectrum, log_frequencies
+from core.strips.curves import DYNAMICS, static_curve
 from core.strips.eq import response_db
 from tui.desk import words
 from tui.desk.base import PANES, DeskBase
-from tui.desk.bench import MASTER, Bench, Insert, Value
+from tui.desk.bench import MASTER, Bench
 from tui.desk.chain import chain_rows
 from tui.desk.findings import findings
 from tui.desk.lanes import Columns as LaneColumns
@@ -34,6 +35,7 @@ from tui.widgets.meter import Meter
 from tui.widgets.rows import Rows
 from tui.widgets.ruler import Ruler
 from tui.widgets.spectrogram import SpectrogramView
+from tui.widgets.transfer import Transfer
 from tui.widgets.waveform import Waveform
 
 if TYPE_CHECKING:
@@ -264,12 +266,17 @@ class Painting(DeskBase):
         self._paint_curve()
 
     def _paint_curve(self) -> None:
-        curve = self.query_one("#curve", Curve)
+        curve, transfer = self.query_one("#curve", Curve), self.query_one("#transfer", Transfer)
         name = SOURCE if self.bench.strip == MASTER else self.bench.strip
-        shows = self.bench.session is not None and (bool(self.bench.equalisers) or self._sound_of(name) is not None)
-        if curve.display != shows:
-            curve.display = shows
+        dynamic = isinstance(self.bench.chosen, DYNAMICS)
+        equalised = bool(self.bench.equalisers) or self._sound_of(name) is not None
+        shows = self.bench.session is not None and not dynamic and equalised
+        if (curve.display, transfer.display) != (shows, dynamic):
+            curve.display, transfer.display = shows, dynamic
             self.call_after_refresh(self.paint_chain)  # the chain has another width
+            return
+        if dynamic:
+            self._paint_transfer()
             return
         count = curve.wanted
         if self.bench.session is None or not count:
@@ -286,9 +293,14 @@ class Painting(DeskBase):
         else:
             self._want_spectrum(name)
         curve.draw(freqs_hz, gain_db, before_db, after_db)
-        row = self.bench.row
-        place = row.place if isinstance(row, (Insert, Value)) and row.place < len(self.bench.chain) else None
-        curve.mark(None if place is None else getattr(self.bench.chain[place], "freq_hz", None))
+        curve.mark(getattr(self.bench.chosen, "freq_hz", None))
+
+    def _paint_transfer(self) -> None:
+        """What the chosen processor of dynamics makes of levels."""
+        transfer, chosen = self.query_one("#transfer", Transfer), self.bench.chosen
+        found = static_curve(chosen, max(2, transfer.wanted)) if chosen is not None else None
+        if found is not None:
+            transfer.draw(found.heard, found.heard_db, found.gain_db, of_levels=found.of_levels, mark_db=found.mark_db)
 
     def _want_spectrum(self, name: str) -> None:
         bench, path = self.bench, self._sound_of(name)

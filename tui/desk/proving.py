@@ -56,7 +56,7 @@ class Proving(Painting, Filing):
         self.bench.stems_of = recipe(separation)
         paths = sessions.stem_paths(stems)
         if paths != self.bench.stems:
-            self.bench.stems = paths
+            self.bench.stems, self.bench.diagnosis = paths, None
             self._spectra = {name: known for name, known in self._spectra.items() if name == SOURCE}
             for name, path in paths.items():
                 self.scan(name, path)
@@ -157,6 +157,6 @@ class Proving(Painting, Filing):
         """An undo may lead back to where other stems belong."""
         bench = self.bench
         if bench.session is not None and bench.stems and bench.stems_of != bench.recipe:
-            bench.stems, bench.stem_sum_dbfs, bench.stems_of = {}, None, None
+            bench.stems, bench.stem_sum_dbfs, bench.stems_of, bench.diagnosis = {}, None, None, None
             look = functools.partial(self.look_for_stems, bench, bench.session)
             self.run_worker(look, thread=True, group="stems")

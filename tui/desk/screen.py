@@ -27,6 +27,7 @@ from tui.widgets.line import Line
 from tui.widgets.rows import Rows
 from tui.widgets.ruler import Ruler
 from tui.widgets.spectrogram import SpectrogramView
+from tui.widgets.transfer import Transfer
 from tui.widgets.waveform import Waveform
 
 WIDTHS = [(0, "-narrow"), (words.NARROW, "-wide")]
@@ -67,7 +68,8 @@ class Desk(Opening):
         & #bench { height: 1fr; min-height: 4; layout: horizontal; }
         & #chain-side { width: 1fr; height: 1fr; }
         & #chain { height: 1fr; }
-        & #curve { width: 41%; height: 1fr; }
+        & #curve, & #transfer { width: 41%; height: 1fr; }
+        & #transfer { display: none; }
         & #jobs { background: $surface; }
         & #footer { background: $panel; }
     }
@@ -77,7 +79,7 @@ class Desk(Opening):
         & #strips { width: 1fr; height: 1fr; max-height: 100%; }
         & #findings { display: block; }
         & #bench { width: 43%; max-width: 90; height: 1fr; layout: vertical; border-left: solid $panel; }
-        & #curve { width: 1fr; height: 50%; }
+        & #curve, & #transfer { width: 1fr; height: 50%; }
     }
     Desk.-wide.-huge { & #overview { height: 12; } }
     Desk.-empty {
@@ -111,6 +113,7 @@ class Desk(Opening):
                     yield Line(id="chain-title", classes="title")
                     yield Rows(id="chain", empty="")
                 yield Curve(id="curve")
+                yield Transfer(id="transfer")
         yield Line(id="jobs")
         yield Line(id="footer")
 

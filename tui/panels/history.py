@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from core.session import changes
 from core.session.history import Edit, History
 from tui.panels.panel import Panel
-from tui.panels.presets import difference
+from tui.panels.preview import difference
 from tui.widgets.rows import Cell, Row
 
 

@@ -66,7 +66,12 @@ class Panel(OverDesk[Result]):
             yield field
             yield Rows(id="list", empty=f"  {self.empty}")
             yield Rows(id="detail")
+            yield from self.below()
             yield Line(classes="keys")
+
+    def below(self) -> ComposeResult:
+        """What else a panel has, between details and keys."""
+        yield from ()
 
     def on_mount(self) -> None:
         """Shows what there is."""
@@ -111,6 +116,11 @@ class Panel(OverDesk[Result]):
     def about(self) -> Sequence[Piece]:
         """What stands beside the title."""
         return ()
+
+    @property
+    def composed(self) -> bool:
+        """Whether there is anything to draw on yet: who opens a panel may be told something at once."""
+        return bool(self.query("#list"))
 
     @property
     def list(self) -> Rows:

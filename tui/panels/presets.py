@@ -9,30 +9,28 @@ from core.errors import UnbakeError
 from core.session import changes, presets
 from core.session.document import Session
 from core.session.edits import MASTER
+from core.session.words import of_preset
+from tui import actions
 from tui.panels.ask import Answer, Ask, Typed
-from tui.panels.panel import Panel
+from tui.panels.panel import LARGE_SCREEN_LINES
+from tui.panels.preview import NO_SPECTRA, Comparing, Spectra, difference
 from tui.widgets.rows import Cell, Row
 
-SIGNS = {"added": ("+", "good"), "removed": ("-", "bad"), "changed": ("~", "accent")}
+MEASURES = "measures"
 
 
-def difference(found: changes.Difference) -> Row:
-    """What is or would be otherwise, with a sign before it."""
-    sign, style = SIGNS[found.kind]
-    return Row((Cell("  "), Cell(sign, style, 2), Cell(found.line)))
-
-
-class PresetsPanel(Panel[presets.Preset]):
-    """Gives the preset to lay over the session."""
+class PresetsPanel(Comparing[presets.Preset]):
+    """Gives the preset to lay over the session, or to be measured first. `separated`: there are stems to measure."""
 
     title_text = "presets"
     choice_title = "apply"
     hints: ClassVar[tuple[str, ...]] = ("list.choose", "list.filter", "list.own", "list.close")
     empty = "no presets"
 
-    def __init__(self, session: Session, strip: str) -> None:
-        super().__init__()
+    def __init__(self, session: Session, strip: str, spectra: Spectra = NO_SPECTRA, *, separated: bool = True) -> None:
+        super().__init__(session.source.sample_rate, spectra)
         self._session = session
+        self._separated = separated
         self._strip = strip
         self._presets, self._broken = presets.all_presets()
 
@@ -42,7 +40,8 @@ class PresetsPanel(Panel[presets.Preset]):
             Row(
                 (
                     Cell("  "),
-                    Cell(preset.name, "name", 20),
+                    Cell(preset.name, "name", 22),
+                    Cell(MEASURES if preset.fits else "", "accent", len(MEASURES)),
                     Cell("  yours  " if preset.origin != "built in" else "  ", "accent"),
                     Cell(preset.about),
                 ),
@@ -53,22 +52,43 @@ class PresetsPanel(Panel[presets.Preset]):
         return rows + [Row((Cell("  ! ", "bad"), Cell(problem, "bad")), choice=False) for _, problem in self._broken]
 
     def detail(self, key: object) -> Sequence[Row]:
-        """What it would change."""
+        """What it would change, or would measure first."""
+        self.compare_nothing()
         if not isinstance(key, presets.Preset):
             return ()
         try:
-            found = changes.differences(self._session, key.over(self._session))
+            key.check_stems(self._session)
+            if key.fits:
+                return [*self.unread(), *self._unmeasured(key)]
+            after = key.over(self._session)
         except UnbakeError as error:
             return [Row((Cell(f"  can't be applied: {error.line()}", "bad"),))]
+        found = changes.differences(self._session, after)
         if not found:
             return [*self.unread(), Row((Cell("  would change nothing", "dim"),))]
+        if self.size.height >= LARGE_SCREEN_LINES:
+            where = [each.where for each in found]
+            self.compare(self._session, after, self._strip if self._strip in where else where[0])
         return [*self.unread(), *(difference(each) for each in found[:12])]
 
+    def _unmeasured(self, preset: presets.Preset) -> list[Row]:
+        """What a preset measures, and what comes of it."""
+        measured = [line for line in of_preset(preset) if line.startswith("measured:")]
+        rows = [Row((Cell(f"  {line}", "dim"),)) for line in measured[:6]]
+        if self._separated:
+            said = f"{actions.key('list.choose')} measures, and shows what it would change before anything is"
+            return [*rows, Row((Cell(f"  {said}"),))]
+        said = f"there are no stems to measure yet: {actions.key('panel.separate')} on the desk separates"
+        return [*rows, Row((Cell(f"  {said}", "warn"),))]
+
     def choose(self, key: object) -> None:
-        """Gives the preset, if it can be applied."""
+        """Gives the preset, if it can be applied or measured."""
         if isinstance(key, presets.Preset):
             try:
-                key.over(self._session)
+                key.check_stems(self._session)
+                if key.fits and not self._separated:
+                    remedy = f"{actions.key('panel.separate')} on the desk separates"
+                    raise UnbakeError(f"{key.name} measures stems, and there are none yet", remedy=remedy)
             except UnbakeError as error:
                 self.app.notify(error.line(), severity="error", markup=False)
             else:

@@ -14,7 +14,7 @@ from tui.widgets.glyphs import BLANK, Cells, Dots, between, pack
 
 Levels = NDArray[np.float64]
 
-GRID, LABEL, BEFORE, AFTER, EQ, MARK = 1, 2, 3, 4, 5, 6
+GRID, LABEL, BEFORE, AFTER, EQ, MARK, WAS = 1, 2, 3, 4, 5, 6, 7
 SCALES_DB = (6, 12, 24)
 SPECTRUM_RANGE_DB = 60.0
 SILENCE_DB = 400.0
@@ -27,7 +27,10 @@ STEEP_DB = 0.5
 
 AXIS = {GlyphSet.BRAILLE: "│┤", GlyphSet.BLOCKS: "│┤", GlyphSet.ASCII: "|+"}
 ZERO = {GlyphSet.BLOCKS: "─", GlyphSet.ASCII: "-"}
-LINES = {GlyphSet.BLOCKS: {BEFORE: "░", AFTER: "▒"}, GlyphSet.ASCII: {BEFORE: ":", AFTER: "o", EQ: "*"}}
+LINES = {
+    GlyphSet.BLOCKS: {BEFORE: "░", AFTER: "▒", WAS: "·"},
+    GlyphSet.ASCII: {BEFORE: ":", AFTER: "o", EQ: "*", WAS: "."},
+}
 """What a layer is drawn with where half-cell dots would make all layers look alike."""
 BARS = {GlyphSet.BRAILLE: "┊", GlyphSet.BLOCKS: "│", GlyphSet.ASCII: "|"}
 NODES = {GlyphSet.BRAILLE: "◆", GlyphSet.BLOCKS: "■", GlyphSet.ASCII: "@"}
@@ -40,7 +43,7 @@ class Curve(Drawing):
     first to the last that was given.
     """
 
-    LAYERS = ("curve--grid", "curve--label", "curve--before", "curve--after", "curve--eq", "curve--mark")
+    LAYERS = ("curve--grid", "curve--label", "curve--before", "curve--after", "curve--eq", "curve--mark", "curve--was")
     COMPONENT_CLASSES: ClassVar[set[str]] = {*LAYERS}
     DEFAULT_CSS = """
     Curve { width: 1fr; height: 1fr; min-height: 1; }
@@ -50,6 +53,7 @@ class Curve(Drawing):
     Curve > .curve--after { color: $primary; }
     Curve > .curve--eq { color: $accent; text-style: bold; }
     Curve > .curve--mark { color: $accent; text-style: bold; }
+    Curve > .curve--was { color: $foreground 80%; }
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Curve(Drawing):
         self._gain_db: Levels | None = None
         self._before_db: Levels | None = None
         self._after_db: Levels | None = None
+        self._was_db: Levels | None = None
         self._mark_hz: float | None = None
 
     @property
@@ -78,14 +83,18 @@ class Curve(Drawing):
         gain_db: ArrayLike | None,
         before_db: ArrayLike | None,
         after_db: ArrayLike | None,
+        was_db: ArrayLike | None = None,
     ) -> None:
-        """Shows gain and spectra in dB at frequencies, [n] each; frequencies are positive and rise. NaN is nothing."""
+        """Shows gain and spectra in dB at frequencies, [n] each; frequencies are positive and rise. NaN is nothing.
+
+        `was_db` is a gain that the other one would take the place of.
+        """
         freqs = np.asarray(freqs_hz, np.float64)
         if freqs.ndim != 1 or (freqs <= 0).any() or (np.diff(freqs) <= 0).any():
             raise ValueError("frequencies must be positive and rise")
         self._freqs_hz = freqs
-        self._gain_db, self._before_db, self._after_db = (
-            _levels(values, freqs) for values in (gain_db, before_db, after_db)
+        self._gain_db, self._before_db, self._after_db, self._was_db = (
+            _levels(values, freqs) for values in (gain_db, before_db, after_db, was_db)
         )
         self.repaint()
 
@@ -103,7 +112,8 @@ class Curve(Drawing):
         if len(self._freqs_hz) < 2 or not plot.columns:
             return
         gain = self._fitted(self._gain_db, plot)
-        scale_db = fitting_scale(gain) if gain is not None else 0
+        was = self._fitted(self._was_db, plot)
+        scale_db = max((fitting_scale(each) for each in (gain, was) if each is not None), default=0)
         top_db = self._top_db()
         before, after = self._fitted(self._before_db, plot), self._fitted(self._after_db, plot)
         height = plot.rows * self.glyphs.down
@@ -112,9 +122,11 @@ class Curve(Drawing):
         self._paint_grid(canvas, plot, scale_db)
         self._paint_bar(canvas, plot)
         if after is not None:
-            self._lay(canvas, plot, _line(dot_rows(after, top_db, SPECTRUM_RANGE_DB, height), height), AFTER)
+            self._lay(canvas, plot, traced(dot_rows(after, top_db, SPECTRUM_RANGE_DB, height), height), AFTER)
+        if was is not None:
+            self._lay(canvas, plot, traced(dot_rows(was, scale_db, 2 * scale_db, height), height), WAS)
         if gain is not None:
-            self._lay(canvas, plot, _line(dot_rows(gain, scale_db, 2 * scale_db, height), height), EQ)
+            self._lay(canvas, plot, traced(dot_rows(gain, scale_db, 2 * scale_db, height), height), EQ)
             self._paint_node(canvas, plot, gain, scale_db)
         self._paint_legend(canvas, plot)
         self._paint_frequencies(canvas, plot)
@@ -191,13 +203,19 @@ class Curve(Drawing):
     def _paint_legend(self, canvas: Canvas, plot: Plot) -> None:
         """What is what, at the top right, or at the bottom right where the gain passes there."""
         before = "spectrum" if self._after_db is None else "before"
-        drawn = ((self._gain_db, "eq", EQ), (self._after_db, "after", AFTER), (self._before_db, before, BEFORE))
+        eq = "eq" if self._was_db is None else "would be"
+        drawn = (
+            (self._gain_db, eq, EQ),
+            (self._was_db, "is", WAS),
+            (self._after_db, "after", AFTER),
+            (self._before_db, before, BEFORE),
+        )
         words = [(word, layer) for values, word, layer in drawn if values is not None]
         length = sum(len(word) + 1 for word, _ in words)
         start = canvas.columns - length
         if start <= plot.left or plot.rows < 2:
             return
-        row = plot.rows - 1 if (canvas.layers[0, start:] == EQ).any() else 0
+        row = plot.rows - 1 if np.isin(canvas.layers[0, start:], (EQ, WAS)).any() else 0
         canvas.write(row, start - 1, " " * (length + 1), LABEL)
         for word, layer in words:
             canvas.write(row, start, word, layer)
@@ -268,7 +286,7 @@ def _shape(rows: Levels, height: int) -> Dots:
     return filled & ((np.arange(height)[:, None] + np.arange(len(rows))) % 2 == 0)
 
 
-def _line(rows: Levels, height: int) -> Dots:
+def traced(rows: Levels, height: int) -> Dots:
     """A line without gaps; what is outside of the plot is not drawn."""
     before = np.concatenate((rows[:1], rows[:-1]))
     top = np.where(before < rows, before + 1, rows)

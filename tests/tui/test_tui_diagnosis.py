@@ -1,0 +1,335 @@
+"""Diagnosis, presets that are measured, and what is seen of processors that follow levels, under a pilot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from test_tui_panels import covers
+
+from core.events import finish
+from core.jobs import diagnose, messages, sessions
+from core.session import files, presets
+from core.session.document import Strip
+from core.session.processors import Bell
+from core.strips.chain import build_strip
+from tui.config import Config
+from tui.panels.diagnosis import DiagnosisPanel
+from tui.panels.presets import PresetsPanel
+from tui.panels.preview import PreviewPanel
+from tui.widgets.curve import Curve
+from tui.widgets.transfer import Transfer
+
+RATE = 44_100
+SECONDS = 8.0
+FAULT = Bell(freq_hz=260.0, gain_db=15.0, q=1.0)
+
+
+def plucked() -> np.ndarray:
+    """Notes of a bass over an octave and a half, whose harmonics fall by 10 dB an octave: float64 [2, frames]."""
+    time = np.arange(round(SECONDS * RATE)) / RATE
+    line = np.zeros_like(time)
+    for number, start in enumerate(np.arange(0.0, SECONDS, 0.4)):
+        first, last = round(start * RATE), min(len(time), round((start + 0.4) * RATE))
+        note, pitch = time[: last - first], (41.2, 55.0, 49.0, 61.7, 73.4, 65.4, 82.4, 110.0)[number % 8]
+        for harmonic in range(1, 25):
+            sine = np.sin(2 * np.pi * harmonic * pitch * note)
+            line[first:last] += harmonic ** (-10.0 / 6.02) * sine * np.exp(-3.0 * note)
+    return 0.1 * np.stack([line, line])
+
+
+@pytest.fixture
+def muddy(tmp_path: Path) -> Path:
+    """A song whose bass has a bell too much in its low mids, with the four stems it is the sum of."""
+    rng = np.random.default_rng(5)
+    time = np.arange(round(SECONDS * RATE)) / RATE
+    sounds = {
+        "vocals": 0.05 * np.stack([np.sin(2 * np.pi * 440 * time)] * 2),
+        "drums": 0.1 * rng.standard_normal((1, len(time))) * np.exp(-20 * (time % 0.5)) * np.ones((2, 1)),
+        "bass": build_strip("bass", Strip(chain=(FAULT,)), RATE, ("L", "R")).process(plucked()),
+        "other": 0.005 * rng.standard_normal((2, len(time))),
+    }
+    folder = tmp_path / "muddy"
+    (folder / "stems").mkdir(parents=True)
+    total = np.zeros((2, len(time)))
+    for name, sound in sounds.items():
+        stem = np.rint(sound * 2**23) / 2**23
+        soundfile.write(folder / "stems" / f"{name}.wav", stem.T, RATE, subtype="FLOAT")
+        total += stem
+    soundfile.write(folder / "song.wav", total.T, RATE, subtype="PCM_24")
+    return folder / "song.wav"
+
+
+@pytest.fixture
+def muddy_session(muddy: Path) -> Path:
+    """A session on it, without an edit."""
+    path, _ = finish(sessions.create(muddy, None, stems_from=muddy.parent / "stems"))
+    return path
+
+
+def lines(panel: Any) -> list[str]:
+    """The rows of a panel as text."""
+    return ["".join(cell.text for cell in row.cells) for row in panel.list.rows]
+
+
+async def diagnosed(driver: Any, desk: Any) -> Any:
+    """The panel once there is something in it."""
+    await driver.press("D")
+    panel = driver.app.screen
+    assert isinstance(panel, DiagnosisPanel)
+    await driver.until(lambda: desk.bench.diagnosis is not None and panel.list.chosen >= 0, "the diagnosis")
+    return panel
+
+
+@covers("panel.diagnosis")
+async def test_findings_are_listed_with_figure_limit_place_and_preset(workstation, muddy_session: Path) -> None:
+    async with workstation(muddy_session, size=(80, 24)) as driver:
+        desk = await driver.opened()
+        panel = await diagnosed(driver, desk)
+        found = desk.bench.diagnosis
+        said = driver.text()
+        assert f"{len(found.found)} of {len(found.findings)} figures beyond" in said
+        mud = next(each for each in found.found if (each.kind, each.strip) == ("low_mid_excess", "bass"))
+        (line,) = (line for line in lines(panel) if "low mid excess" in line and "muddy-low-end" in line)
+        assert f"{mud.value:.4g} dB" in line
+        assert "at most" in line
+        assert "within limits" in said
+        within = lines(panel).index(" within limits")
+        assert within == len(found.found)
+        assert all(row.cells[1].style == "dim" for row in panel.list.rows[within + 1 :] if row.choice)
+        panel.list.choose(lines(panel).index(line))
+        panel._renew_detail()
+        await driver.pilot.pause()
+        assert mud.detail.split(":")[0] in " ".join(driver.text().split())
+        await driver.press("escape")
+        assert driver.app.screen is desk
+
+
+async def test_a_diagnosis_costs_nothing_the_second_time(workstation, muddy_session: Path, monkeypatch: Any) -> None:
+    async with workstation(muddy_session) as driver:
+        desk = await driver.opened()
+        await diagnosed(driver, desk)
+        await driver.press("escape", "3", "comma")
+        asked: list[messages.Request] = []
+        submit = desk.jobs._workers["analysis"].submit
+        monkeypatch.setattr(
+            desk.jobs._workers["analysis"], "submit", lambda each: (asked.append(each), submit(each))[1]
+        )
+        await driver.press("D")
+        assert lines(driver.app.screen)
+        assert not any(isinstance(each, messages.Diagnose) for each in asked)
+
+
+async def test_a_diagnosis_shows_its_progress_and_can_be_stopped(workstation, muddy_session: Path, monkeypatch) -> None:
+    async with workstation(muddy_session, size=(100, 30)) as driver:
+        desk = await driver.opened()
+        hold = driver.hold_jobs(monkeypatch)
+        await driver.press("D")
+        await driver.until(lambda: "measuring ... 0%" in driver.text(), "the progress")
+        await driver.press("escape")
+        await driver.until(lambda: "diagnosing" in driver.text(), "the jobs line")
+        await driver.press("escape")
+        await driver.until(lambda: "Stop diagnosing?" in driver.text(), "the question")
+        await driver.press("s")
+        await driver.until(lambda: desk.jobs.shown is None, "the end")
+        assert desk.bench.diagnosis is None
+        assert not desk.bench.diagnosing
+        hold.set()
+        await diagnosed(driver, desk)
+
+
+async def test_without_stems_there_is_a_word_for_what_to_press(workstation, muddy: Path) -> None:
+    async with workstation(muddy, size=(80, 24)) as driver:
+        await driver.opened()
+        await driver.press("D")
+        assert "there are none yet: S separates" in driver.text()
+        await driver.press("escape", "P", "slash", *"muddy", "enter")
+        assert "no stems to measure yet: S" in driver.text()
+        await driver.press("enter")
+        assert isinstance(driver.app.screen, PresetsPanel)
+        assert "there are none yet" in driver.notices()
+
+
+async def test_stems_that_were_estimated_make_it_an_estimate(workstation, song: Path) -> None:
+    async with workstation(song, size=(110, 30)) as driver:
+        desk = await driver.opened()
+        await driver.press("S", "enter")
+        await driver.until(lambda: desk.bench.stems, "the stems", 60.0)
+        await driver.press("D")
+        await driver.until(lambda: desk.bench.diagnosis is not None, "the diagnosis")
+        await driver.until(lambda: "an estimate: starter estimated the stems" in driver.text(), "the word")
+
+
+@covers("list.place")
+async def test_a_key_goes_to_where_it_is_worst(workstation, muddy_session: Path) -> None:
+    async with workstation(muddy_session) as driver:
+        desk = await driver.opened()
+        panel = await diagnosed(driver, desk)
+        place = next(n for n, row in enumerate(panel.list.rows) if getattr(row.key, "from_seconds", None))
+        panel.list.choose(place)
+        seconds = panel.list.chosen_key.from_seconds
+        await driver.press("t")
+        assert driver.app.screen is desk
+        assert desk.bench.timeline.playhead == round(seconds * RATE)
+        panel = await diagnosed(driver, desk)
+        await driver.press("end", "t")
+        assert "no place stands out" in driver.notices()
+        await driver.press("enter")
+        assert "within its limit" in driver.notices()
+        assert driver.app.screen is panel
+
+
+async def test_one_key_previews_what_treats_a_finding_and_applies_it(workstation, muddy_session: Path) -> None:
+    async with workstation(muddy_session, size=(80, 24)) as driver:
+        desk = await driver.opened()
+        before = desk.bench.session
+        panel = await diagnosed(driver, desk)
+        place = next(n for n, line in enumerate(lines(panel)) if "muddy-low-end" in line)
+        panel.list.choose(place)
+        await driver.press("enter")
+        preview = driver.app.screen
+        assert isinstance(preview, PreviewPanel)
+        await driver.until(lambda: preview.list.chosen >= 0, "the values")
+        said = driver.text()
+        assert "nothing is changed yet" in said
+        assert "strips.bass.chain[0]" in said
+        assert "gain_db = -" in said
+        assert "+ bass: + bell" in said
+        assert desk.bench.session == before
+        curve: Any = preview.query_one(Curve)
+        assert curve.region.height > 4
+        assert curve._gain_db.min() < -1.0
+        assert not curve._was_db.any()
+        await driver.press("escape")
+        assert driver.app.screen is desk
+        assert desk.bench.session == before
+        await driver.press("D", "g")
+        driver.app.screen.list.choose(place)
+        await driver.press("enter")
+        await driver.until(lambda: driver.app.screen.list.chosen >= 0, "the values")
+        await driver.press("enter")
+        assert driver.app.screen is desk
+        assert desk.bench.session.strips["bass"].chain[0].gain_db < -1.0
+        assert desk.bench.editor.present.what == "preset muddy-low-end"
+        await driver.press("u")
+        assert desk.bench.session == before
+
+
+async def test_the_app_lays_the_very_preset_that_the_command_does(workstation, muddy: Path, unbake) -> None:
+    done = unbake("repair", muddy, "--preset", "muddy-low-end", "--stems-from", muddy.parent / "stems", "--json")
+    assert done.code == 0, done.err
+    by_command = files.default_path(muddy)
+    text = by_command.read_text()
+    assert "gain_db" in text
+    by_app = muddy.with_name("app.unbake.toml")
+    finish(sessions.create(muddy, by_app, stems_from=muddy.parent / "stems"))
+    async with workstation(by_app, size=(100, 30)) as driver:
+        desk = await driver.opened()
+        await driver.press("P", "slash", *"muddy", "enter")
+        assert "measures" in driver.text()
+        await driver.press("enter")
+        await driver.until(lambda: isinstance(driver.app.screen, PreviewPanel), "the preview")
+        await driver.until(lambda: driver.app.screen.list.chosen >= 0, "the values")
+        await driver.press("enter", "W")
+        await driver.until(lambda: desk.bench.editor.saved, "the session")
+    assert by_app.read_text() == text
+
+
+async def test_a_preview_that_is_closed_while_it_measures_stops(workstation, muddy_session: Path, monkeypatch) -> None:
+    async with workstation(muddy_session, size=(100, 30)) as driver:
+        desk = await driver.opened()
+        before = desk.bench.session
+        hold = driver.hold_jobs(monkeypatch)
+        await driver.press("P", "slash", *"muddy", "enter", "enter")
+        await driver.until(lambda: "measuring ... 0%" in driver.text(), "the progress")
+        await driver.press("enter")
+        assert isinstance(driver.app.screen, PreviewPanel)
+        await driver.press("escape")
+        await driver.until(lambda: not desk.jobs.on("analysis"), "the end")
+        hold.set()
+        assert driver.app.screen is desk
+        assert desk.bench.session == before
+
+
+async def test_values_that_mean_nothing_is_to_be_done_are_said_to(workstation, muddy_session: Path) -> None:
+    async with workstation(muddy_session, size=(100, 30)) as driver:
+        await driver.opened()
+        await driver.press("P", "slash", *"low-end-mono", "enter", "enter")
+        await driver.until(lambda: driver.app.screen.list.chosen >= 0, "the values")
+        said = driver.text()
+        assert "nothing is done" in said
+        assert "nothing is to be treated" in said
+
+
+async def test_a_preset_that_measures_nothing_has_its_curve_in_the_list(workstation, muddy_session: Path) -> None:
+    async with workstation(muddy_session, size=(110, 40)) as driver:
+        desk = await driver.opened()
+        await driver.press("P", "slash", *"tame-drums", "enter")
+        curve = driver.app.screen.query_one(Curve)
+        assert curve.region.height > 4
+        assert curve._gain_db.min() == pytest.approx(-1.5, abs=0.6)
+        await driver.press("escape", "P", "slash", *"parallel-vocal", "enter")
+        transfer = driver.app.screen.query_one(Transfer)
+        assert transfer.region.height > 4
+        assert "level in -> out" in driver.text()
+        await driver.press("enter")
+        assert driver.app.screen is desk
+        assert desk.bench.session.strips["vocals"].mode == "parallel"
+
+
+async def test_progress_is_told_in_tens_over_a_slow_line(workstation, muddy_session: Path, monkeypatch: Any) -> None:
+    async with workstation(muddy_session, size=(80, 24), config=Config(low_bandwidth=True)) as driver:
+        desk = await driver.opened()
+        hold = driver.hold_jobs(monkeypatch)
+        await driver.press("D")
+        await driver.until(lambda: desk.jobs.on("analysis"), "the job")
+        (job,) = desk.jobs.on("analysis")
+        job.done, job.total = 37, 100
+        assert driver.app.screen.about()[0][0] == "  measuring ... 40%"
+        hold.set()
+        await driver.until(lambda: desk.bench.diagnosis is not None, "the diagnosis")
+
+
+async def test_what_fails_while_measuring_is_said_and_changes_nothing(workstation, muddy_session: Path) -> None:
+    async with workstation(muddy_session, size=(100, 30)) as driver:
+        desk = await driver.opened()
+        before = desk.bench.session
+        desk.bench.stems["bass"].unlink()
+        await driver.press("P", "slash", *"muddy", "enter", "enter")
+        await driver.until(lambda: "bass" in driver.notices() and driver.app.screen is desk, "the notice")
+        assert desk.bench.session == before
+
+
+def test_requests_and_their_results_cross_the_pipe_whole(muddy_session: Path) -> None:
+    from core.jobs import operations
+
+    session = files.load(muddy_session)
+    session, stems = finish(sessions.make_stems(session))
+    paths = {name: str(path) for name, path in sessions.stem_paths(stems).items()}
+    every = [messages.FitPreset(preset, session, paths) for preset in presets.built_in()]
+    for request in (messages.Diagnose(session, paths), *every):
+        order = messages.decode_order(messages.encode(messages.Run(1, request)))
+        assert isinstance(order, messages.Run)
+        assert messages.as_request(order.request) == request
+        result = finish(operations.carry_out(order.request))
+        answer = messages.decode_answer(messages.encode(messages.Finished(1, result)))
+        assert isinstance(answer, messages.Finished)
+        assert operations.typed(request, answer.result) == result
+
+
+def test_what_was_measured_is_not_measured_again(muddy_session: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.diagnosis import measure
+
+    session, stems = finish(sessions.make_stems(files.load(muddy_session)))
+    paths = sessions.stem_paths(stems)
+    finish(diagnose.diagnose_stems(session, paths))
+    monkeypatch.setattr(measure, "measure", None)
+    fitted = finish(diagnose.fit_stems(presets.find("muddy-low-end"), session, paths))
+    assert any(value.value is not None for value in fitted.values)
+    monkeypatch.undo()
+    paths["bass"].write_bytes(paths["drums"].read_bytes())
+    fresh = finish(diagnose.fit_stems(presets.find("muddy-low-end"), session, paths))
+    assert fresh != fitted
