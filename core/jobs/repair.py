@@ -171,7 +171,8 @@ def render_document(
         files.check_strips(session, Origin(str(session_path)))
         rendered, stems = yield from sessions.stems_for(session, device=device)
     else:
-        other, stems = yield from sessions.new_session(source, stems_from=stems_from, align=align)
+        levels = session.separation.sensitivity
+        other, stems = yield from sessions.new_session(source, stems_from=stems_from, align=align, sensitivity=levels)
         rendered = msgspec.structs.replace(session, separation=other.separation)
         files.check_strips(rendered, Origin(str(session_path)))
     edit = edit if stems_from is None and rendered != session else None

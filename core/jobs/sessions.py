@@ -17,6 +17,7 @@ from core.jobs import plugins
 from core.measure.align import estimate
 from core.separation import stems as stem_sets
 from core.separation.external import import_stems
+from core.separation.sensitivity import applied, effective
 from core.separation.separate import SeparationRequest
 from core.separation.store import StemSet
 from core.session import files, history
@@ -24,6 +25,8 @@ from core.session.document import RESIDUAL, Separation, Session, Source
 from core.session.toml import Origin
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from core.separation.device import Precision
 
 EXTERNAL = "external"
@@ -50,6 +53,7 @@ def request_of(separation: Separation, device: str = "auto", from_seconds: float
         precision=separation.precision,
         compiled=separation.compiled,
         from_seconds=from_seconds,
+        sensitivity=separation.sensitivity,
     )
 
 
@@ -80,10 +84,11 @@ def new_session(
     precision: Precision | Literal["auto"] = "auto",
     stems_from: Path | None = None,
     align: bool = False,
+    sensitivity: Mapping[str, float] | None = None,
 ) -> Operation[tuple[Session, StemSet | None]]:
     """A session on `source` without an edit. Stems of another tool are taken into the store at once, and given too.
 
-    `device` and `precision` as `separation_by` has them.
+    `device` and `precision` as `separation_by` has them; `sensitivity` is that of another tool's stems.
     Raises UnbakeError for an unreadable source, an unknown model, or stems that do not belong to the source.
     """
     if stems_from is None:
@@ -92,12 +97,14 @@ def new_session(
         separation = separation_by(model, device=device, precision=precision)
         return Session(source=describe_source(source), separation=separation), None
     found = describe_source(source)
-    stems = yield from _import(found, stems_from, align=align)
+    levels = dict(sensitivity or {})
+    stems = yield from _import(found, stems_from, align=align, sensitivity=levels)
     separation = Separation(
         model=EXTERNAL,
         stems=tuple(sorted(stems.stems, key=_usual_place)),
         stems_from=str(stems_from.absolute()),
         align=align,
+        sensitivity=levels,
         hashes=dict(stems.hashes),
     )
     return Session(source=found, separation=separation), stems
@@ -177,7 +184,8 @@ def check_source(session: Session, path: Path | None = None) -> None:
 def set_values(path: Path, assignments: list[str]) -> Session:
     """Edits a session on disk by `PATH=VALUE`; the value before stays in its history.
 
-    Choosing another model takes over its stems and overlap and forgets the hashes of the old ones. A plug-in that is
+    Choosing another model takes over its stems and overlap and forgets the hashes of the old ones, as another
+    sensitivity does. A plug-in that is
     new or set otherwise is loaded once, so that what does not fit is refused here.
     """
 
@@ -185,8 +193,12 @@ def set_values(path: Path, assignments: list[str]) -> Session:
         if before is None:
             raise UnbakeError("no such file or folder", where=path, remedy="unbake session new FILE makes one")
         after = files.set_values(before, assignments, check=False)
-        if after.separation.model != before.separation.model and after.separation.stems == before.separation.stems:
-            after = msgspec.structs.replace(after, separation=separation_by(after.separation.model))
+        now, past = after.separation, before.separation
+        if now.model != past.model and now.stems == past.stems:
+            separation = msgspec.structs.replace(separation_by(now.model), sensitivity=now.sensitivity)
+            after = msgspec.structs.replace(after, separation=separation)
+        elif effective(now.sensitivity) != effective(past.sensitivity) and now.hashes == past.hashes:
+            after = msgspec.structs.replace(after, separation=msgspec.structs.replace(now, hashes={}))
         files.check_strips(after, Origin(" ".join(assignments)))
         finish(plugins.trying(after, plugins.used_by(before)))
         return after
@@ -221,7 +233,9 @@ def make_stems(
     if taken_in is not None:
         stems = taken_in
     elif separation.stems_from is not None:
-        stems = yield from _import(session.source, Path(separation.stems_from), align=separation.align)
+        stems = yield from _import(
+            session.source, Path(separation.stems_from), align=separation.align, sensitivity=separation.sensitivity
+        )
     else:
         request = request_of(separation, device, from_seconds)
         stems = yield from stem_sets.separate(Path(session.source.path), request, source_sha256=session.source.sha256)
@@ -229,7 +243,8 @@ def make_stems(
         if stems.hashes.get(name) not in (None, pinned):
             yield Note(
                 f"the stem {name} differs from the one this session was made with "
-                f"({stems.hashes[name][:12]} instead of {pinned[:12]}): another device, library or file made it"
+                f"({stems.hashes[name][:12]} instead of {pinned[:12]}): "
+                "another device, library, file or setting made it"
             )
     # what another tool made is known by its files alone
     names = separation.stems or tuple(sorted(stems.stems, key=_usual_place))
@@ -250,10 +265,11 @@ def _usual_place(stem: str) -> tuple[int, str]:
     return (usual.index(stem) if stem in usual else len(usual), stem)
 
 
-def _import(source: Source, folder: Path, *, align: bool) -> Operation[StemSet]:
+def _import(source: Source, folder: Path, *, align: bool, sensitivity: Mapping[str, float]) -> Operation[StemSet]:
     def offset_of(a, b, sample_rate):
         found = estimate(a, b, sample_rate)
         return found.delay_samples, found.polarity
 
-    operation = import_stems(Path(source.path), folder, align=align, offset_of=offset_of, source_sha256=source.sha256)
-    return (yield from operation)
+    path = Path(source.path)
+    stems = yield from import_stems(path, folder, align=align, offset_of=offset_of, source_sha256=source.sha256)
+    return (yield from applied(path, stems, sensitivity)) if sensitivity else stems

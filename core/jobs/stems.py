@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ from core.atomic import PendingFile, check_output, check_room, write_error
 from core.errors import UnbakeError, os_error
 from core.events import Operation, Progress
 from core.jobs.sessions import make_stems
+from core.separation.sensitivity import effective
 from core.separation.separate import SeparationRequest
 from core.separation.stems import separate
 from core.separation.store import StemSet
@@ -21,7 +23,7 @@ from core.session.document import RESIDUAL, Session
 class Separated(msgspec.Struct, frozen=True):
     """Where the stems lie, and what is known of them. `realtime_factor` is of this call, whatever the store gave.
 
-    `overlap` is in passes; it and `precision` are None for stems of another tool.
+    `overlap` is in passes; it and `precision` are None for stems of another tool. `sensitivity` is by stem, 5 left out.
     """
 
     model: str
@@ -35,6 +37,7 @@ class Separated(msgspec.Struct, frozen=True):
     realtime_factor: float
     overlap: float | None
     precision: str | None
+    sensitivity: dict[str, float] = {}
     schema: int = 1
 
 
@@ -55,7 +58,7 @@ def separate_to(
     for name in (*request.stems, RESIDUAL):
         _check(folder / f"{name}.wav", source, force)
     found = yield from separate(source, request)
-    return (yield from _deliver(found, source, folder, started, force=force))
+    return (yield from _deliver(found, source, folder, started, force=force, sensitivity=request.sensitivity))
 
 
 def export_stems(session: Session, folder: Path, *, device: str = "auto", force: bool = False) -> Operation[Separated]:
@@ -69,10 +72,13 @@ def export_stems(session: Session, folder: Path, *, device: str = "auto", force:
     for name in (*session.separation.stems, RESIDUAL):
         _check(folder / f"{name}.wav", source, force)
     _, found = yield from make_stems(session, device=device)
-    return (yield from _deliver(found, source, folder, started, force=force))
+    levels = session.separation.sensitivity
+    return (yield from _deliver(found, source, folder, started, force=force, sensitivity=levels))
 
 
-def _deliver(found: StemSet, source: Path, folder: Path, started: float, *, force: bool) -> Operation[Separated]:
+def _deliver(
+    found: StemSet, source: Path, folder: Path, started: float, *, force: bool, sensitivity: Mapping[str, float]
+) -> Operation[Separated]:
     files = {**found.stems, RESIDUAL: found.residual}
     for name in files:
         _check(folder / f"{name}.wav", source, force)
@@ -98,6 +104,7 @@ def _deliver(found: StemSet, source: Path, folder: Path, started: float, *, forc
         realtime_factor=found.frames / found.sample_rate / seconds,
         overlap=found.overlap or None,
         precision=found.precision if found.overlap else None,
+        sensitivity=effective(sensitivity),
     )
 
 

@@ -61,27 +61,32 @@ class Less:
 class Spectral:
     """Tracks made into one spectrum by spectrum.
 
-    `choose` takes complex128 [tracks, channels, spectra, SIZE / 2 + 1] and gives the same without its first axis. The
-    window is the root of a Hann window before and after, whose squares at a quarter of its length add up to 2: what
-    `choose` leaves alone comes back exactly (weighted overlap-add, R. Crochiere, IEEE TASSP 28(1), 1980).
+    `choose` takes complex128 [tracks, channels, spectra, size / 2 + 1] and gives the same without its first axis, or
+    with more channels than the tracks have, where several results belong together. `size` is in frames. The window is
+    the root of a Hann window before and after, whose squares at a quarter of its length add up to 2: what `choose`
+    leaves alone comes back exactly (weighted overlap-add, R. Crochiere, IEEE TASSP 28(1), 1980).
     """
 
     def __init__(
-        self, tracks: Sequence[Track], choose: Callable[[NDArray[np.complex128]], NDArray[np.complex128]]
+        self,
+        tracks: Sequence[Track],
+        choose: Callable[[NDArray[np.complex128]], NDArray[np.complex128]],
+        *,
+        size: int = SIZE,
     ) -> None:
-        self.tracks, self.choose = tracks, choose
-        self.window = np.sin(np.pi * np.arange(SIZE) / SIZE)
+        self.tracks, self.choose, self.size, self.hop = tracks, choose, size, size // 4
+        self.window = np.sin(np.pi * np.arange(size) / size)
         self.heard: NDArray[np.float64] | None = None
-        """The last frames of every track that spectra to come still need: [tracks, channels, SIZE - HOP]."""
+        """The last frames of every track that spectra to come still need: [tracks, channels, size - hop]."""
         self.sum: NDArray[np.float64] | None = None
-        """What spectra to come still add to: [channels, SIZE - HOP]."""
+        """What spectra to come still add to: [channels, size - hop]."""
         self.ready: list[NDArray[np.float32]] = []
 
     def read(self, frames: int) -> NDArray[np.float32]:
         """The next `frames` frames exactly, float32 [channels, frames]."""
         have = sum(block.shape[1] for block in self.ready)
         while have < frames:
-            block = self._next(-(-(frames - have) // HOP))
+            block = self._next(-(-(frames - have) // self.hop))
             self.ready.append(block)
             have += block.shape[1]
         joined = np.concatenate(self.ready, axis=1)
@@ -89,24 +94,25 @@ class Spectral:
         return joined[:, :frames]
 
     def _next(self, hops: int) -> NDArray[np.float32]:
-        lead = SIZE - HOP
+        lead = self.size - self.hop
         first = self.heard is None
-        new = np.stack([track.read(hops * HOP + lead * first) for track in self.tracks]).astype(np.float64)
+        new = np.stack([track.read(hops * self.hop + lead * first) for track in self.tracks]).astype(np.float64)
         if first:
             # behind silence, so that the first frame lies in as many spectra as any other; that silence comes out first
-            self.heard, self.sum = np.zeros((*new.shape[:2], lead)), np.zeros((new.shape[1], lead))
+            self.heard = np.zeros((*new.shape[:2], lead))
         return self._add(new)[:, lead * first :]
 
     def _add(self, new: NDArray[np.float64]) -> NDArray[np.float32]:
         assert self.heard is not None
-        assert self.sum is not None
         audio = np.concatenate((self.heard, new), axis=-1)
-        frames = np.lib.stride_tricks.sliding_window_view(audio, SIZE, axis=-1)[..., ::HOP, :]
+        frames = np.lib.stride_tricks.sliding_window_view(audio, self.size, axis=-1)[..., :: self.hop, :]
         spectra = self.choose(np.fft.rfft(frames * self.window, axis=-1))
-        blocks = np.fft.irfft(spectra, SIZE, axis=-1) * (self.window / 2.0)
+        blocks = np.fft.irfft(spectra, self.size, axis=-1) * (self.window / 2.0)
+        if self.sum is None:
+            self.sum = np.zeros((len(blocks), self.size - self.hop))
         total = np.concatenate((self.sum, np.zeros((*self.sum.shape[:-1], new.shape[-1]))), axis=-1)
         for number in range(blocks.shape[-2]):
-            total[..., number * HOP : number * HOP + SIZE] += blocks[..., number, :]
+            total[..., number * self.hop : number * self.hop + self.size] += blocks[..., number, :]
         self.heard = audio[..., new.shape[-1] :]
         self.sum = total[..., new.shape[-1] :]
         return total[..., : new.shape[-1]].astype(np.float32)

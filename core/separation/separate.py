@@ -70,7 +70,8 @@ class SeparationRequest(msgspec.Struct, frozen=True):
     model's card says), `device` one of auto, cpu, cuda, cuda:N. `precision` "auto" is the
     fastest that was verified for the model on this machine. `compiled` has torch compile the network first.
     `from_seconds` is where to begin: the stems are the same, but what lies there is separated first, then outward.
-    `variant` is for ensembles, whose models hear the mix in more than one way.
+    `variant` is for ensembles, whose models hear the mix in more than one way. `sensitivity` by stem, 0 to 10, is
+    carried out by `core.separation.stems.separate`, which makes other stems from those that are separated here.
     """
 
     model: str = "starter"
@@ -81,6 +82,7 @@ class SeparationRequest(msgspec.Struct, frozen=True):
     compiled: bool = False
     from_seconds: float = 0.0
     variant: Variant = Variant()
+    sensitivity: dict[str, float] = {}
 
 
 class Network(msgspec.Struct, frozen=True):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from core.audio.hashes import hashing
 from core.errors import UnbakeError
-from core.separation import ensembles, learnt, together
+from core.events import Note
+from core.separation import ensembles, learnt, sensitivity, together
 from core.separation import separate as separation
+from core.separation.store import Store, Unusable
 from models import registry
 
 if TYPE_CHECKING:
@@ -95,18 +99,42 @@ def precision_for(name: str, device: str = "auto") -> Precision:
 
 
 def recipe_of(source_sha256: str, request: SeparationRequest) -> Recipe:
-    """What decides the samples of a request. Raises UnbakeError for an unknown model or stem."""
+    """What decides the samples of a request.
+
+    Raises UnbakeError for an unknown model or stem, and a sensitivity that can't be.
+    """
     ensemble = ensembles.find(request.model)
     if ensemble is not None:
-        return together.recipe_of(source_sha256, request, ensemble)
-    return separation.recipe_of(source_sha256, request, separation.registered(request.model))
+        base = together.recipe_of(source_sha256, request, ensemble)
+    else:
+        base = separation.recipe_of(source_sha256, request, separation.registered(request.model))
+    return sensitivity.recipe_of(base, request.sensitivity)
 
 
 def separate(source: Path, request: SeparationRequest, *, source_sha256: str | None = None) -> Operation[StemSet]:
     """The stems of a file by a model or an ensemble, out of the store or made now.
 
-    As `core.separation.separate.separate` and `core.separation.together.separate_together`, which say more.
+    As `core.separation.separate.separate` and `core.separation.together.separate_together`, which say more. With a
+    sensitivity other stems are made from theirs (`core.separation.sensitivity`).
     """
+    # what is wrong with a sensitivity is said before a long file is hashed
+    if not request.sensitivity or not recipe_of("", request).sensitivity:
+        return (yield from _separate(source, request, source_sha256))
+    if source_sha256 is None:
+        source_sha256 = yield from hashing(source)
+    with contextlib.suppress(Unusable):  # it is set aside by who makes it anew
+        found = Store().find(recipe_of(source_sha256, request))
+        if found is not None:
+            caution = choice(request.model).caution
+            for text in (*([f"stems by {request.model}: {caution}"] if caution else []), *found.notes):
+                yield Note(text)
+            return found
+    base = yield from _separate(source, request, source_sha256)
+    return (yield from sensitivity.applied(source, base, request.sensitivity))
+
+
+def _separate(source: Path, request: SeparationRequest, source_sha256: str | None) -> Operation[StemSet]:
+    """What the network or the ensemble itself gives."""
     ensemble = ensembles.find(request.model)
     if ensemble is not None:
         return (yield from together.separate_together(source, request, ensemble, source_sha256=source_sha256))

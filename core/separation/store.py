@@ -50,7 +50,8 @@ class Recipe(msgspec.Struct, frozen=True):
     """Everything that decides the samples of a set of stems, and so the key of its entry.
 
     The device is not in it: another GPU may give other last bits, which the hashes tell a session that pins them.
-    `overlap` is 0 for stems that no network of ours made.
+    `overlap` is 0 for stems that no network of ours made; `sensitivity` says which stems were made from those of the
+    same recipe without it, and how (`core.separation.sensitivity`).
     """
 
     source_sha256: str
@@ -65,12 +66,16 @@ class Recipe(msgspec.Struct, frozen=True):
     precision: Precision = "fp32"
     compiled: bool = False
     variant: str = ""
+    sensitivity: str = ""
 
     @property
     def how(self) -> str:
         """Passes, precision and the like in words; empty for stems of another tool."""
         words = [f"{self.overlap:g} passes", self.precision] if self.overlap else []
-        return ", ".join([*words, *(["compiled"] if self.compiled else []), *([self.variant] if self.variant else [])])
+        words += ["compiled"] if self.compiled else []
+        words += [self.variant] if self.variant else []
+        words += [f"sensitivity {self.sensitivity}"] if self.sensitivity else []
+        return ", ".join(words)
 
     def key(self) -> str:
         """SHA-256 over the canonical JSON of the recipe, its first 16 hexadecimal digits.
@@ -78,7 +83,7 @@ class Recipe(msgspec.Struct, frozen=True):
         What was added to recipes later is left out where it says what was the only way before.
         """
         known = msgspec.to_builtins(self)
-        for name in ("precision", "compiled", "variant"):
+        for name in ("precision", "compiled", "variant", "sensitivity"):
             if known[name] == getattr(PLAIN, name):
                 del known[name]
         return hashlib.sha256(msgspec.json.encode(known, order="sorted")).hexdigest()[:KEY_DIGITS]
@@ -225,6 +230,13 @@ class Store:
                     self._check_files(folder, entry)
                     return stem_set(folder, entry, reused=True)
         return None
+
+    def recipe_of(self, stems: StemSet) -> Recipe:
+        """What made a set that is in the store. Raises UnbakeError when its entry can't be read any more."""
+        try:
+            return self._read(Path(stems.folder)).recipe
+        except Unusable as unusable:
+            raise UnbakeError(unusable.reason, where=unusable.folder) from unusable
 
     def set_aside(self, folder: Path) -> Path:
         """Moves an entry that can't be used to `damaged`, where `prune` finds it."""

@@ -81,6 +81,8 @@ def _of_value(where: str, name: str, before: Any, after: Any) -> list[Difference
 def _plain(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         return ", ".join(_plain(item) for item in value) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items()) or "none"
     if isinstance(value, bool):
         return "on" if value else "off"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -86,7 +86,8 @@ class Separation(Checked, frozen=True):
     """Which network or ensemble made the stems, how, and the SHA-256 of each stem file once there are any.
 
     `compiled` networks went through torch's compiler; like `precision` that decides the last bits. `stems_from` is the
-    folder of stems made by another tool; `model` is then "external".
+    folder of stems made by another tool; `model` is then "external". `sensitivity` by stem goes from 0 (keeps bleed,
+    few artefacts) to 10 (clean and watery); 5, that of a stem that is not named, is what the network gave.
     """
 
     model: str = "starter"
@@ -98,7 +99,14 @@ class Separation(Checked, frozen=True):
     compiled: bool = False
     stems_from: str | None = None
     align: bool = False
+    sensitivity: dict[str, float] = msgspec.field(default_factory=dict)
     hashes: dict[str, str] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for stem, level in self.sensitivity.items():
+            if not 0.0 <= level <= 10.0:  # nor NaN
+                raise ValueError(f"sensitivity.{stem} is {level:g}, outside 0 to 10")
 
 
 class Strip(Checked, frozen=True):

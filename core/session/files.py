@@ -102,10 +102,14 @@ def convert_master(value: Any, origin: Origin) -> tuple[MasterProcessor, ...]:
 def check_strips(session: Session, origin: Origin) -> None:
     """Refuses what the session's own source and separation can't do.
 
-    Strips of stems that are not made, an equaliser above 0.49 of the sample rate, and in a mono file what needs a
-    left-right pair.
+    Strips and sensitivities of stems that are not made, an equaliser above 0.49 of the sample rate, and in a mono file
+    what needs a left-right pair.
     """
     stems = session.separation.stems
+    for name in session.separation.sensitivity:
+        if stems and name not in stems:
+            steps = ("separation", "sensitivity", name)
+            origin.fail("no such stem", steps, f"{session.separation.model} makes {', '.join(stems)}")
     for name, strip in session.strips.items():
         if stems and name not in (*stems, RESIDUAL):
             have = ", ".join((*stems, RESIDUAL))

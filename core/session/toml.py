@@ -26,8 +26,8 @@ _HEADER = re.compile(r"^\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(r"""^\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+))*)\s*=""")
 _STEP = re.compile(r"\[(\d+)\]|\.?([^.\[\]]+)")
 _UNSAID = {"bypass": False, **UNSAID}
-_ELEMENT = re.compile(r"(\w+)\[(\d+)\] (is .+)", re.DOTALL)
-"""A complaint of a struct's own about one element of a list."""
+_ELEMENT = re.compile(r"(\w+)(?:\[(\d+)\]|\.([^ ]+)) (is .+)", re.DOTALL)
+"""A complaint of a struct's own about one element of a list or a table."""
 _PAIR = re.compile(r"^( +)\[\n +([^\[\]\n]+),\n +([^\[\]\n]+),\n +\]", re.MULTILINE)
 """A list of two inside a list."""
 _VERBATIM = ("rights", "parameters")
@@ -155,11 +155,12 @@ class Origin:
         except msgspec.ValidationError as error:
             match = _ERROR_PATH.match(str(error))
             assert match is not None
-            inner = steps_of(match["path"].removeprefix(".")) if match["path"] else ()
-            inner = tuple(step for step in inner if step != "...")
+            path = (match["path"] or "").replace("[...]", "").removeprefix(".")  # which key of a table is not said
+            inner = tuple(step for step in (steps_of(path) if path else ()) if step != "...")
             what, field = _plainly(match["what"])
             if element := _ELEMENT.match(what):
-                what, inner = element[3], (*inner, element[1], int(element[2]))
+                step = element[3] if element[2] is None else int(element[2])
+                what, inner = element[4], (*inner, element[1], step)
             found = _look_up(value, inner)
             if isinstance(found, float) and not math.isfinite(found):
                 what = f"is {found}, not a number that can be used"
@@ -177,7 +178,7 @@ def _plainly(what: str) -> tuple[str, str | None]:
         return UNKNOWN, match[1]
     if match := re.match(r"Object missing required field `(.+)`", what):
         return "is missing", match[1]
-    if match := re.match(r"(\w+) is (.+)", what):
+    if re.match(r"[\w.]+ is .+", what):
         return what, None
     if match := re.match(r"Invalid (?:enum )?value (.+)", what):
         return NO_CHOICE, None

@@ -93,6 +93,7 @@ def test_everything_that_decides_the_samples_is_in_the_key():
             "precision": "bf16",
             "compiled": True,
             "variant": "swapped",
+            "sensitivity": "a 3.0 (masks-1)",
         }.items()
     ]
     assert {field.name for field in msgspec.structs.fields(Recipe)} == {

@@ -165,6 +165,21 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _sensitivity(text: str) -> dict[str, float]:
+    """Stems and figures, such as `vocals=3,drums=7`."""
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        stem, _, figure = (piece.strip() for piece in part.partition("="))
+        try:
+            value = float(figure)
+        except ValueError:
+            value = math.nan
+        if not stem or stem in found or not 0.0 <= value <= 10.0:
+            raise UnbakeError("must be stems with figures from 0 to 10, such as vocals=3,drums=7", where=text)
+        found[stem] = value
+    return found
+
+
 def _rate(text: str) -> int:
     """A sample rate that can be written."""
     if not (text.isascii() and text.isdigit() and 8000 <= int(text) <= 384_000):
@@ -250,6 +265,13 @@ def _separate(commands: argparse._SubParsersAction) -> None:
     )
     _precision(parser)
     parser.add_argument("--compile", action="store_true", help="have torch compile the network first")
+    parser.add_argument(
+        "--sensitivity",
+        type=_sensitivity,
+        default={},
+        metavar="A=X,B=Y",
+        help="of stems, 0 (keeps bleed, few artefacts) to 10 (clean and watery); 5 is what the network gives",
+    )
     parser.add_argument("--force", action="store_true", help="replace stems that are in DIR already")
     _device(parser)
 

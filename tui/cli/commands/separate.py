@@ -24,6 +24,7 @@ def run(options: Namespace) -> int:
                 precision=options.precision,
                 compiled=options.compile,
                 from_seconds=options.from_seconds,
+                sensitivity=options.sensitivity,
             ),
             force=options.force,
         ),
@@ -36,6 +37,8 @@ def run(options: Namespace) -> int:
         ("stem sum", f"{level(result.stem_sum_residual_dbfs, 'dBFS')} off the source"),
         ("took", f"{result.seconds:.1f} s, {result.realtime_factor:.1f}x real time"),
     ]
+    if result.sensitivity:
+        rows.insert(-2, ("sensitivity", ", ".join(f"{name} {value:g}" for name, value in result.sensitivity.items())))
     if result.stem_sum_residual_dbfs is None:
         rows[-2] = ("stem sum", "exactly the source")
     if result.reused:
