@@ -14,6 +14,7 @@ PROGRAMS = (
     "strips",
     "seams",
     "separation",
+    "known",
     "repair",
     "screen",
     "screen_meters",

@@ -39,9 +39,7 @@ def main() -> None:
     ours, theirs = [], []
     for _ in range(ROUNDS):
         ours.append(real_time(lambda: stage.process(sound)))
-        theirs.append(
-            real_time(lambda: bare.process(single, float(RATE), buffer_size=BLOCK_FRAMES, reset=False))
-        )
+        theirs.append(real_time(lambda: bare.process(single, float(RATE), buffer_size=BLOCK_FRAMES, reset=False)))
     stage.close()
     print(f"as an insert {statistics.median(ours):.0f}x real time, in pedalboard {statistics.median(theirs):.0f}x")
 
