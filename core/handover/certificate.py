@@ -18,6 +18,7 @@ from core.recombine.render import OversPolicy, Rendered
 from core.separation import stems
 from core.session import files, words
 from core.session.document import Session
+from core.session.fits import Value
 
 SCHEMA = 1
 
@@ -62,6 +63,7 @@ class Certificate(msgspec.Struct, frozen=True):
     `model_caution` is what the model's card warns of; None where it warns of nothing, or no stem of its was used.
     `overlap` (passes) and `precision` are how unbake made the stems; None where it made none. `sample_rate` is that of
     the output, in Hz. `delivery` is what was done for a loudness or a peak that was asked for; None where none was.
+    `fitted` are the preset's values that were measured for this render, with the reasons.
     """
 
     output: str
@@ -84,6 +86,7 @@ class Certificate(msgspec.Struct, frozen=True):
     precision: str | None = None
     sample_rate: int = 0
     delivery: Levelling | None = None
+    fitted: tuple[Value, ...] = ()
     schema: int = SCHEMA
 
 
@@ -110,6 +113,7 @@ def certify(
     stem_sum_residual_dbfs: float | None,
     audio_seconds: float,
     wall_seconds: float,
+    fitted: tuple[Value, ...] = (),
 ) -> Certificate:
     """The certificate of a finished render."""
     return Certificate(
@@ -141,6 +145,7 @@ def certify(
         precision=session.separation.precision if _made_here(session) else None,
         sample_rate=rendered.fmt.sample_rate,
         delivery=rendered.levelling,
+        fitted=fitted,
     )
 
 
@@ -177,6 +182,7 @@ def as_markdown(report: Report) -> str:
         "",
         *([f"- {line}" for line in report.changes] or ["- nothing"]),
         "",
+        *(["Measured:", "", *(f"- {line}" for line in words.of_fits(render.fitted)), ""] if render.fitted else []),
         f"Stems by {render.model}{_how(render)}: {', '.join(render.stems) or 'none needed'}.",
         "",
         *([f"Caution: {render.model_caution}.", ""] if render.model_caution else []),

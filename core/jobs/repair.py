@@ -22,6 +22,7 @@ from core.separation.device import GPU_ONLY, Precision, check_device_name, check
 from core.separation.store import StemSet
 from core.session import files, history, presets, profiles
 from core.session.document import Session
+from core.session.fits import Value
 from core.session.profiles import Profile
 from core.session.toml import Origin
 from core.strips.comb import warnings_of
@@ -115,15 +116,17 @@ def repair(
                 "(unbake session undo brings them back; --session lays a preset over them)"
             )
     preset.check_stems(session)
+    fitted: tuple[Value, ...] = ()
     if preset.fits or reference is not None:
         session, stems = yield from sessions.make_stems(session, device=device, taken_in=stems)
-        preset = (yield from fit_preset(preset, session, stems, reference=reference)).preset
+        found = yield from fit_preset(preset, session, stems, reference=reference)
+        preset, fitted = found.preset, found.values
     session = preset.over(session)
     files.check_strips(session, Origin(preset.origin))
     yield from plugins.trying(session)
     session, stems = yield from sessions.stems_for(session, device=device, taken_in=stems)
     edit = f"repair {preset.name}"
-    return (yield from _deliver(session, stems, session_path, edit, fmt, out, delivery, profile, started))
+    return (yield from _deliver(session, stems, session_path, edit, fmt, out, delivery, profile, started, fitted))
 
 
 def render_session(
@@ -239,10 +242,11 @@ def _deliver(
     delivery: Delivery,
     profile: Profile | None,
     started: float,
+    fitted: tuple[Value, ...] = (),
 ) -> Operation[Certificate]:
     """Renders, saves the session as `edit` (None: it is as it was), certifies, reports.
 
-    `started` is when the whole request began, on the monotonic clock.
+    `started` is when the whole request began, on the monotonic clock; `fitted` are measured values of the preset.
     """
     if edit is not None:
         history.check_free(session_path)
@@ -260,6 +264,7 @@ def _deliver(
         stem_sum_residual_dbfs=None if stems is None else stems.stem_sum_residual_dbfs,
         audio_seconds=session.source.frames / session.source.sample_rate,
         wall_seconds=time.monotonic() - started,
+        fitted=fitted,
     )
     if delivery.report is not None:
         report = full_report(session, certificate, metadata.version("unbake"))

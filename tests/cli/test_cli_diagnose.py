@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "diagnosis"))
-
-from diagnosis_sounds import RATE, STEMS, bass_line, beats, pad, treated, voice
-
 from core.session import presets
 from core.session.processors import Bell
+from tests.diagnosis.diagnosis_sounds import RATE, STEMS, bass_line, beats, pad, treated, voice
 
 FAULT = Bell(freq_hz=220.0, gain_db=11.0, q=0.8)
 
@@ -24,12 +20,12 @@ def muddy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A song with a fault on its bass, the true stems beside it, and the song without the fault."""
     folder = tmp_path_factory.mktemp("muddy")
     stems = dict(zip(STEMS, (voice(), beats(), bass_line(), pad()), strict=True))
-    soundfile.write(folder / "clean.wav", 0.5 * sum(stems.values()).T, RATE, subtype="FLOAT")
+    soundfile.write(folder / "clean.wav", 0.5 * np.sum(list(stems.values()), axis=0).T, RATE, subtype="FLOAT")
     stems["bass"] = treated(stems["bass"], FAULT)
     (folder / "stems").mkdir()
     for name, sound in stems.items():
         soundfile.write(folder / "stems" / f"{name}.wav", 0.5 * sound.T, RATE, subtype="FLOAT")
-    soundfile.write(folder / "song.wav", 0.5 * sum(stems.values()).T, RATE, subtype="FLOAT")
+    soundfile.write(folder / "song.wav", 0.5 * np.sum(list(stems.values()), axis=0).T, RATE, subtype="FLOAT")
     return folder
 
 
@@ -73,6 +69,9 @@ def test_a_measured_preset_says_each_value_and_its_session_renders_the_same(
     assert "strips.bass.chain[0]: freq_hz = " in done.err
     assert "strips.other.chain[0]: the build-up is more likely on the bass alone; nothing is done" in done.err
     assert done.json["changed"] == ["bass"]
+    gain = next(each for each in done.json["fitted"] if each["path"] == "strips.bass.chain[0].gain_db")
+    assert gain["value"] < -2.0
+    assert gain["why"]
     assert "fit" not in session.read_text(), "the session holds plain values"
     clean, muddled, repaired = (soundfile.read(path)[0] for path in (muddy / "clean.wav", muddy / "song.wav", out))
     assert np.sum((repaired - clean) ** 2) < 0.6 * np.sum((muddled - clean) ** 2)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from diagnosis_sounds import RATE, bass_line, stereo, time_s, treated
 
 from core.diagnosis.balance import CENTRES_HZ, BalanceMeter, Windows, third_octaves
 from core.diagnosis.notes import NoteMeter
 from core.session.processors import Bell
 from core.strips.eq import response_db
+from tests.diagnosis.diagnosis_sounds import RATE, bass_line, stereo, time_s, treated
 
 
 def balance(parts: list[np.ndarray], rate: int = RATE, block: int = 10_000) -> tuple[np.ndarray, np.ndarray]:

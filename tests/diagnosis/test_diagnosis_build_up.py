@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from diagnosis_sounds import RATE, STEMS, bass_line, beats, measured_in, pad, treated, voice
 
 from core.diagnosis.balance import third_octaves
 from core.diagnosis.build_up import build_up
 from core.diagnosis.measure import Measured
 from core.session.processors import Bell
+from tests.diagnosis.diagnosis_sounds import RATE, STEMS, bass_line, beats, measured_in, pad, treated, voice
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from diagnosis_sounds import RATE, STEMS, bass_line, beats, measured_in, pad, stereo, time_s, treated, voice
 
 from core.diagnosis.figures import BY_FIT, Context, Figure, all_figures
 from core.session.fits import FITS
 from core.session.processors import Bell
+from tests.diagnosis.diagnosis_sounds import (
+    RATE,
+    STEMS,
+    bass_line,
+    beats,
+    measured_in,
+    pad,
+    stereo,
+    time_s,
+    treated,
+    voice,
+)
 
 CLEAN = dict(zip(STEMS, (voice(), beats(), bass_line(), pad()), strict=True))
 
@@ -42,8 +53,7 @@ def booming() -> np.ndarray:
 
 
 def humming() -> np.ndarray:
-    hum = sum(0.003 * np.sin(2 * np.pi * 50.0 * number * time_s()) for number in (1, 2, 3, 4, 5))
-    return np.asarray(stereo(hum))
+    return stereo(np.sum([0.003 * np.sin(2 * np.pi * 50.0 * n * time_s()) for n in (1, 2, 3, 4, 5)], axis=0))
 
 
 def with_pauses(sound: np.ndarray, noise: float) -> np.ndarray:

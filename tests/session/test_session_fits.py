@@ -9,6 +9,7 @@ from core.session import presets, words
 from core.session.document import Separation, Session, Source
 from core.session.fits import FITS
 from core.session.parameters import parameters_of, strip_kinds
+from core.session.processors import Bell
 
 SESSION = Session(
     source=Source("/music/song.wav", "ab", 44_100, 2, 10, "WAV", "PCM_16"),
@@ -44,6 +45,7 @@ def test_a_measured_value_is_a_placeholder_until_it_is_filled_in() -> None:
     frequency, gain = (each.steps for each in preset.fits)
     filled = preset.fitted({frequency: 180.0, gain: -4.5})
     [bell] = filled.over(SESSION).strips["bass"].chain
+    assert isinstance(bell, Bell)
     assert (bell.freq_hz, bell.gain_db) == (180.0, -4.5)
     assert filled.over(SESSION).strips["bass"].gain_db == -1.0
     assert preset.fitted({}).over(SESSION).strips["bass"].chain[0].neutral, "nothing measured is nothing done"
