@@ -18,17 +18,24 @@ from core.audio.samples import refuse_bad
 from core.errors import UnbakeError
 from core.recombine.limiter import TruePeakLimiter
 from core.session.document import Session, Strip
-from core.session.processors import Limiter, Processor
+from core.session.edits import MASTER
+from core.session.processors import Dither, Limiter, Processor
+from core.strips.budget import Budget
 from core.strips.chain import build_chain, build_strip, listener
 from core.strips.stage import Aligned, AlignedState, Series, Stage
 
 
 class StripState(NamedTuple):
-    """What a strip remembers: how far its stem was read, its processors, and the stem they run ahead of."""
+    """What a strip remembers: how far its stem was read, its processors, and the stem they run ahead of.
+
+    With an artefact budget also what weighs the delta, and how far the source was read for it.
+    """
 
     frame: int
     processed: AlignedState
     unprocessed: Block
+    weighed: AlignedState | None = None
+    source_frame: int = 0
 
 
 class GraphState(NamedTuple):
@@ -40,33 +47,60 @@ class GraphState(NamedTuple):
     output: AlignedState
 
 
+class Moved(NamedTuple):
+    """A gain that follows the sound: of a strip or the master stage, at a place in its chain, moved by so many dB."""
+
+    strip: str
+    place: int
+    moved_db: float
+
+
 class StripDelta:
     """What one active strip adds to the source: `wet * P(s) - dry * s`, in time with the source.
 
     The three modes are three settings of it: replace (1, 1), parallel (blend, 0), cancel (0, 1). `alone` gives what is
-    left of the stem in the sum instead, which is `s` more. `sides` are the stems of `strip.sidechains`.
+    left of the stem in the sum instead, which is `s` more. `sides` are the stems of `strip.sidechains`. With a `source`
+    the delta is weighed by how certain the stem is, as `strip.budget` says.
     """
 
     def __init__(
-        self, name: str, strip: Strip, stem: AudioReader, sides: Sequence[AudioReader] = (), *, alone: bool = False
+        self,
+        name: str,
+        strip: Strip,
+        stem: AudioReader,
+        sides: Sequence[AudioReader] = (),
+        *,
+        source: AudioReader | None = None,
+        alone: bool = False,
     ) -> None:
         self._wet, self._dry = {"replace": (1.0, 1.0), "parallel": (strip.blend, 0.0), "cancel": (0.0, 1.0)}[strip.mode]
-        self._dry -= alone
+        if source is None:
+            self._dry -= alone
+        self.name = name
         self._stem = stem
         self._sides = tuple(sides)
         self.info: AudioInfo = stem.info
         self._processed = Aligned(build_strip(name, strip, stem.info.sample_rate, stem.info.speakers), self._pull)
         self._unprocessed = np.zeros((stem.info.channels, 0))
+        self._source, self._weighed = source, None
+        if source is not None:
+            info, share = stem.info, 1.0 if alone else 0.0
+            weights = Budget(strip.budget, info.sample_rate, info.speakers, stem_share=share)
+            self._weighed = Aligned(weights, self._pull_beside_source)
 
     @property
     def memory(self) -> int:
         """Frames that a start in the middle has to hear first."""
-        return self._processed.memory
+        return self._processed.memory + (0 if self._weighed is None else self._weighed.memory)
 
     @property
     def copyable(self) -> bool:
         """Whether `state` can be asked for."""
         return self._processed.copyable
+
+    def moved_db(self) -> dict[int, float]:
+        """How far gains that follow the sound were moved in the last block, in dB by place in the chain."""
+        return self._processed.moved_db()
 
     def close(self) -> None:
         """Lets go of what its processors hold outside this process. The stem's file is whoever's opened it."""
@@ -77,26 +111,43 @@ class StripDelta:
         self._seek(min(frame, self._stem.info.frames))
         self._processed.reset(frame)
         self._unprocessed = self._unprocessed[:, :0]
+        if self._weighed is not None:
+            self._weighed.reset(frame)
 
     def state(self) -> StripState:
         """What it remembers."""
-        return StripState(self._stem.frame, self._processed.state(), self._unprocessed)
+        state = StripState(self._stem.frame, self._processed.state(), self._unprocessed)
+        if self._source is None or self._weighed is None:
+            return state
+        return state._replace(weighed=self._weighed.state(), source_frame=self._source.frame)
 
     def resume(self, state: StripState) -> None:
         """Goes on where the state was taken."""
         self._seek(state.frame)
         self._processed.resume(state.processed)
         self._unprocessed = state.unprocessed
+        if self._source is not None and self._weighed is not None and state.weighed is not None:
+            self._source.seek(state.source_frame)
+            self._weighed.resume(state.weighed)
 
     def read(self, frames: int) -> Block:
         """The next `frames` frames of the delta, float64 [channels, frames]."""
+        return self._read_whole(frames)[0] if self._weighed is None else self._weighed.read(frames)
+
+    def _read_whole(self, frames: int) -> tuple[Block, Block]:
+        """The next frames of the delta as if the stem were certain, and those of the stem."""
         if self._wet == 0.0:
-            return -self._dry * read_padded(self._stem, frames)
+            stem = read_padded(self._stem, frames)
+            return -self._dry * stem, stem
         processed = self._processed.read(frames)
         stem, self._unprocessed = self._unprocessed[:, :frames], self._unprocessed[:, frames:]
         if self._dry == 0.0:
-            return self._wet * processed
-        return self._wet * processed - self._dry * stem
+            return self._wet * processed, stem
+        return self._wet * processed - self._dry * stem, stem
+
+    def _pull_beside_source(self, frames: int) -> Block:
+        assert self._source is not None
+        return np.concatenate([*self._read_whole(frames), read_padded(self._source, frames)])
 
     def _pull(self, frames: int) -> Block:
         block = read_padded(self._stem, frames)
@@ -107,6 +158,8 @@ class StripDelta:
     def _seek(self, frame: int) -> None:
         for reader in (self._stem, *self._sides):  # all of one length, and read in step
             reader.seek(frame)
+        if self._source is not None:
+            self._source.seek(frame)
 
 
 class Graph:
@@ -138,7 +191,7 @@ class Graph:
                 open_strip(name, session.strips.get(name, Strip()), stems, self.info, self._open, alone=self._alone)
                 for name in (session.changed if alone is None else alone)
             ]
-            master = () if self._alone else session.master_active
+            master = () if self._alone else session.master
             self._output = Aligned(Series(build_master(master, self.info)), self._sum)
             self._open.callback(self._output.close)
         except BaseException:
@@ -175,6 +228,11 @@ class Graph:
         self._output.reset(start)
         while self.frame < frame:
             self.read(min(BLOCK_FRAMES, frame - self.frame))
+
+    def moved(self) -> tuple[Moved, ...]:
+        """How far gains that follow the sound were moved in the last block."""
+        parts = [*((strip.name, strip.moved_db()) for strip in self._strips), (MASTER, self._output.moved_db())]
+        return tuple(Moved(name, place, moved_db) for name, found in parts for place, moved_db in found.items())
 
     @property
     def copyable(self) -> bool:
@@ -223,13 +281,14 @@ def open_strip(
 ) -> StripDelta:
     """The delta of a strip with its stem and those it listens to, which `stack` closes. Raises as `open_stem` does."""
     if strip.mode == "cancel":
-        strip = Strip(mode="cancel")  # the stem is taken out as it is
+        strip = Strip(mode="cancel", budget=strip.budget)  # the stem is taken out as it is
     for side in strip.sidechains:
         if side not in stems:
             where = f"strips.{name}.chain[{listener(strip, side)}].sidechain"
             raise UnbakeError(f"there is no stem {side}", where=where)
     stem, *sides = [stack.enter_context(open_stem(each, stems, source)) for each in (name, *strip.sidechains)]
-    delta = StripDelta(name, strip, stem, sides, alone=alone)
+    whole = stack.enter_context(open_reader(Path(source.path))) if strip.budget < 1.0 else None
+    delta = StripDelta(name, strip, stem, sides, source=whole, alone=alone)
     stack.callback(delta.close)
     return delta
 
@@ -248,11 +307,18 @@ def open_stem(name: str, stems: Mapping[str, Path], source: AudioInfo) -> AudioR
 
 
 def build_master(processors: Iterable[Processor], info: AudioInfo) -> list[Stage]:
-    """The stages of the master, limiters among them. Raises UnbakeError naming `master[n]`."""
+    """The stages of the active ones of the master, limiters among them; dither is for whoever writes the file.
+
+    Raises UnbakeError naming `master[n]`.
+    """
     stages: list[Stage] = []
     for place, processor in enumerate(processors):
+        if not processor.active or isinstance(processor, Dither):
+            continue
         if isinstance(processor, Limiter):
-            stages.append(TruePeakLimiter(processor.ceiling_dbtp, info.sample_rate, info.channels))
+            limiter = TruePeakLimiter(processor.ceiling_dbtp, info.sample_rate, info.channels)
+            limiter.place = place
+            stages.append(limiter)
         else:
             stages.extend(build_chain("master", [processor], info.sample_rate, info.speakers, first=place))
     return stages

@@ -60,6 +60,16 @@ Share = Annotated[
 ]
 
 
+Budget = Annotated[
+    float,
+    Meta(
+        ge=0.0,
+        le=1.0,
+        title="budget",
+        description="share of the change made where the stem estimate is uncertain; 100% is off",
+        extra=SHARE_STEPS,
+    ),
+]
 EqPhase = Annotated[
     Literal["minimum", "linear"],
     Meta(
@@ -114,7 +124,8 @@ class Strip(Checked, frozen=True):
 
     `pan` is a balance from -1 (left only) to 1 (right only) with 0 dB at the centre. `mode` says what the processed
     stem does to the master (the design's delta formula), `blend` how much of it a `parallel` strip adds. `eq_phase` is
-    that of every equaliser in the chain, all-passes aside.
+    that of every equaliser in the chain, all-passes aside. `budget` is the share of the change that reaches the master
+    whatever the stem estimate is worth; the rest of it does so as far as the estimate is certain.
     """
 
     gain_db: FaderDb = 0.0
@@ -123,6 +134,7 @@ class Strip(Checked, frozen=True):
     mode: Mode = "replace"
     blend: Share = 0.0
     eq_phase: EqPhase = "minimum"
+    budget: Budget = 1.0
     chain: tuple[StripProcessor, ...] = ()
 
     @property

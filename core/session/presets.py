@@ -24,6 +24,7 @@ from core.session import files, fits, toml
 from core.session.document import (
     RESIDUAL,
     Balance,
+    Budget,
     EqPhase,
     MasterProcessor,
     Mode,
@@ -50,6 +51,7 @@ class StripPatch(Checked, frozen=True):
     mode: Mode | UnsetType = UNSET
     blend: Share | UnsetType = UNSET
     eq_phase: EqPhase | UnsetType = UNSET
+    budget: Budget | UnsetType = UNSET
     chain: tuple[StripProcessor, ...] | UnsetType = UNSET
 
 

@@ -45,7 +45,7 @@ def of_strip(strip: Strip) -> str:
     if strip.neutral:
         return "neutral"
     if strip.mode == "cancel":
-        return "cancelled"
+        return "cancelled" if strip.budget == 1.0 else f"cancelled; {of_value(strip, 'budget')}"
     parts: list[str] = []
     if strip.mode == "parallel":
         parts.append(f"parallel {shown(parameter_of(Strip, 'blend'), strip.blend, padded=False)}")
@@ -53,6 +53,8 @@ def of_strip(strip: Strip) -> str:
     parts.extend(of_value(strip, name) for name, moved in fader.items() if moved)
     if strip.eq_phase != "minimum":
         parts.append(of_value(strip, "eq_phase"))
+    if strip.budget != 1.0:
+        parts.append(of_value(strip, "budget"))
     parts.extend(of_processor(processor) for processor in strip.chain)
     return "; ".join(parts) or "unprocessed"
 

@@ -49,9 +49,14 @@ def chain_rows(bench: Bench, width: int) -> list[Row]:
 
 
 def shows(strip: Strip, name: str) -> bool:
-    """Whether a value of a strip says anything: a share where it is added, a phase where there is EQ."""
+    """Whether a value of a strip says anything: a share where it is added, a phase where there is EQ.
+
+    A budget does where there is a change to be spent on.
+    """
     if name == "blend":
         return strip.mode == "parallel"
+    if name == "budget":
+        return not strip.neutral or strip.budget != 1.0
     equalised = any(isinstance(processor, EqualiserBand) for processor in strip.chain)
     return name != "eq_phase" or equalised or strip.eq_phase != "minimum"
 
