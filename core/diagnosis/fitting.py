@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from core.diagnosis.figures import BY_FIT, MASTER, Context, Figure
 from core.session.document import Session, Strip
@@ -23,14 +24,14 @@ class FittedPreset(msgspec.Struct, frozen=True):
 
 
 def fit(preset: Preset, session: Session, context: Context) -> FittedPreset:
-    """Measures what a preset leaves open. What nothing is to be done about is bypassed where it would do something.
+    """Measures what a preset leaves open. Processors and strips that nothing is to be done with are left out of it.
 
     Raises UnbakeError when a value does not fit its field.
     """
     figures: dict[str, list[Figure]] = {}
     values: dict[Steps, Any] = {}
     told: list[Value] = []
-    idle: dict[Steps, bool] = {}
+    busy: dict[Steps, bool] = {}
     for fitted in preset.fits:
         name = fitted.rule.fit
         if name not in figures:
@@ -40,14 +41,25 @@ def fit(preset: Preset, session: Session, context: Context) -> FittedPreset:
             (each for each in figures[name] if each.kind == name and each.strip in (fitted.strip, MASTER)), None
         )
         value, why = _value(fitted, figure)
-        idle[fitted.owner] = idle.get(fitted.owner, True) and value is None
+        busy[fitted.owner] = busy.get(fitted.owner, False) or value is not None
         if value is not None:
             values[fitted.steps] = value = _within(fitted, value, preset, session.source.sample_rate)
         told.append(Value(words_of(fitted.steps), name, value, why))
-    for owner, nothing_to_do in idle.items():
-        if nothing_to_do and "chain" in owner:
-            values[(*owner, "bypass")] = True
-    return FittedPreset(preset.fitted(values), tuple(told))
+    filled = preset.fitted(values)
+    idle = {owner for owner, something in busy.items() if not something}
+    strips = {name: _without(idle, name, patch, preset) for name, patch in filled.strips.items()}
+    strips = {name: patch for name, patch in strips.items() if given(patch) or not given(preset.strips[name])}
+    return FittedPreset(msgspec.structs.replace(filled, strips=strips), tuple(told))
+
+
+def _without(idle: set[Steps], name: str, patch: StripPatch, preset: Preset) -> StripPatch:
+    """A strip's patch without what nothing is to be done with; of a chain that is nothing but that, nothing is set."""
+    unset = {each.field: UNSET for each in preset.fits if each.owner == ("strips", name) and each.owner in idle}
+    patch = msgspec.structs.replace(patch, **unset)
+    if patch.chain is UNSET:
+        return patch
+    left = tuple(one for place, one in enumerate(patch.chain) if ("strips", name, "chain", place) not in idle)
+    return msgspec.structs.replace(patch, chain=left if left or not patch.chain else UNSET)
 
 
 def _value(fitted: Fitted, figure: Figure | None) -> tuple[float | None, str]:

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from core.diagnosis.figures import BY_FIT, Context, Figure, all_figures
+from core.diagnosis.fitting import fit
+from core.session import presets
+from core.session.document import Separation, Session, Source, Strip
 from core.session.fits import FITS
-from core.session.processors import Bell
+from core.session.processors import Bell, Gain, HighShelf
 from tests.diagnosis.diagnosis_sounds import (
     RATE,
     STEMS,
@@ -143,3 +146,51 @@ def test_other_stems_than_the_usual_four_are_measured_as_far_as_they_go(tmp_path
     kinds = {figure.kind for figure in all_figures(Context(measured_in(tmp_path, {"accompaniment": pad()})))}
     assert {"rumble", "mono_loss", "low_end_width", "hum"} <= kinds
     assert not kinds & {"vocal_deficit", "bass_boom", "low_mid_excess", "dullness"}
+
+
+SOURCE = Source("/song.wav", "ab", RATE, 2, 10, "WAV", "FLOAT")
+BASS_AND_OTHER = """\
+name = "mine"
+about = "For testing."
+
+[strips.vocals]
+gain_db = { fit = "vocal_surplus", min = 0.5, max = 4 }
+pan = 0.25
+
+[[strips.bass.chain]]
+type = "bell"
+freq_hz = { fit = "bass_boom" }
+gain_db = { fit = "bass_boom", max = 3 }
+
+[[strips.other.chain]]
+type = "mono_below"
+freq_hz = { fit = "low_end_width" }
+
+[[strips.drums.chain]]
+type = "transient_shaper"
+attack_db = { fit = "dullness" }
+
+[[strips.drums.chain]]
+type = "high_shelf"
+freq_hz = 9000.0
+gain_db = -1.0
+"""
+
+
+def test_what_nothing_is_to_be_done_with_is_left_out_and_left_alone(tmp_path: Path) -> None:
+    before = Session(SOURCE, separation=Separation(stems=STEMS), strips={"other": Strip(chain=(Gain(gain_db=-2.0),))})
+    preset = presets.parse(BASS_AND_OTHER, "mine.toml", "test")
+    found = fit(preset, before, Context(measured_in(tmp_path, CLEAN | {"bass": booming()})))
+    after = found.preset.over(before)
+    [bell] = after.strips["bass"].chain
+    assert isinstance(bell, Bell)
+    assert bell.gain_db == -3.0, "max"
+    assert bell.freq_hz == pytest.approx(70.0, rel=0.07)
+    assert after.strips["other"] == before.strips["other"]
+    assert after.strips["vocals"] == Strip(pan=0.25)
+    assert after.strips["drums"].chain == (HighShelf(freq_hz=9000.0, gain_db=-1.0),)
+    told = {value.path: value for value in found.values}
+    assert told["strips.bass.chain[0].gain_db"].value == -3.0
+    assert "3 at the most" in told["strips.bass.chain[0].gain_db"].why
+    assert told["strips.vocals.gain_db"].value is None
+    assert told["strips.vocals.gain_db"].why.endswith("nothing is done")
