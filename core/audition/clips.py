@@ -18,6 +18,7 @@ import numpy as np
 
 from core.audio.formats import BLOCK_FRAMES, AudioInfo
 from core.audition.monitor import Listening, Monitor, MonitorState, Stream
+from core.recombine.graph import Moved
 from core.session.document import Session, audible_key
 
 SEGMENT_SECONDS: Final = 4.0
@@ -25,6 +26,7 @@ SEGMENT_SECONDS: Final = 4.0
 SEGMENT_BYTES: Final = 32 << 20
 """Of all streams together, where many channels or a high rate would take more."""
 MEMORY_BYTES: Final = 256 << 20
+METER_SECONDS: Final = 0.05
 STATES: Final = 64
 """Ends of segments that are remembered at most; a state is small, but long files have many."""
 STREAMS: Final[tuple[Stream, ...]] = get_args(Stream)
@@ -59,6 +61,8 @@ class Segment(msgspec.Struct, frozen=True):
     """The samples of a segment: for each stream planar little-endian 32-bit floats, one channel after the other."""
 
     streams: dict[str, bytes]
+    moved: tuple[tuple[Moved, ...], ...] = ()
+    """How far gains that follow the sound were moved, for each `METER_SECONDS`; empty where there are none."""
 
     @property
     def size(self) -> int:
@@ -129,6 +133,19 @@ class Clips:
                 self._keep(clip_id, number, segment)
             return segment
 
+    def moved(self, frame: int) -> tuple[Moved, ...]:
+        """How far gains that follow the sound are moved at a frame; nothing where no segment is made of it yet."""
+        clip = self.clip
+        if clip is None or not clip.first <= frame < clip.last:
+            return ()
+        number = (frame - clip.first) // clip.segment_frames
+        with self._lock:
+            segment = self._kept.get((clip.id, number))
+        if segment is None or not segment.moved:
+            return ()
+        place = (frame - clip.bounds(number)[0]) // round(METER_SECONDS * clip.sample_rate)
+        return segment.moved[min(place, len(segment.moved) - 1)]
+
     def close(self) -> None:
         """Closes its files. Segments that were made can still be had."""
         with self._lock:
@@ -157,18 +174,22 @@ class Clips:
         elif monitor.frame != first:
             monitor.seek(first)
         sounds = np.empty((len(STREAMS), clip.channels, last - first), "<f4")
+        moved: list[tuple[Moved, ...]] = []
+        frames = round(METER_SECONDS * clip.sample_rate) if monitor.moved() else BLOCK_FRAMES
         while monitor.frame < last:
             if self.clip != clip:
                 return None
             here = monitor.frame - first
-            sides = monitor.read(min(BLOCK_FRAMES, last - monitor.frame))
+            sides = monitor.read(min(frames, last - monitor.frame))
+            moved.append(monitor.moved())
             for sound, name in zip(sounds, STREAMS, strict=True):
                 sound[:, here : monitor.frame - first] = sides.stream(name)
         if monitor.copyable:
             self._states[content, last] = monitor.state()
         while len(self._states) > STATES:
             self._states.popitem(last=False)
-        return Segment({name: sound.tobytes() for name, sound in zip(STREAMS, sounds, strict=True)})
+        streams = {name: sound.tobytes() for name, sound in zip(STREAMS, sounds, strict=True)}
+        return Segment(streams, tuple(moved) if any(moved) else ())
 
     def _keep(self, clip_id: str, number: int, segment: Segment) -> None:
         with self._lock:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from core import wire
 from core.audition.monitor import Choice, Listening
+from core.recombine.graph import Moved
 from core.session.blind import Side
 from core.session.document import Session
 
@@ -121,7 +122,8 @@ class Heard(Struct, frozen=True, tag=True):
     lowered by for the loudness match; the loudness of both sides is None until it was measured. Of X, in a blind test,
     neither gain nor peaks are told. `late` counts blocks
     that came too late, `pages` browsers; `suspended` is a browser that waits for a click, `context_rate` the rate in
-    Hz that browser or card play at, `caveat` what the card makes of the sound.
+    Hz that browser or card play at, `caveat` what the card makes of the sound, `moved` how far gains of the repair that
+    follow the sound are moved.
     """
 
     playing: bool = False
@@ -138,6 +140,7 @@ class Heard(Struct, frozen=True, tag=True):
     suspended: bool = False
     context_rate: float = 0.0
     caveat: str = ""
+    moved: tuple[Moved, ...] = ()
 
 
 class Outlets(Struct, frozen=True, tag=True):

@@ -15,7 +15,7 @@ import msgspec
 
 from core.audio.formats import BLOCK_FRAMES, AudioInfo, Block
 from core.errors import UnbakeError
-from core.recombine.graph import Graph, GraphState
+from core.recombine.graph import Graph, GraphState, Moved
 from core.session.document import RESIDUAL, Session, Strip
 
 Stream = Literal["source", "repair", "difference"]
@@ -106,6 +106,10 @@ class Monitor:
     def read(self, frames: int) -> Sides:
         """The next frames of both sides; past the end what the processors ring on with."""
         return Sides(self._source.read(frames), self._repair.read(frames))
+
+    def moved(self) -> tuple[Moved, ...]:
+        """How far the repair's gains that follow the sound were moved in what was read last."""
+        return self._repair.moved()
 
     @property
     def copyable(self) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 from core.audio.formats import AudioInfo, Block
 from core.audition.glide import Glide
 from core.audition.monitor import Choice, Listening, Monitor, MonitorState, Sides
+from core.recombine.graph import Moved
 from core.session.blind import Side
 from core.session.document import Session, Source
 
@@ -34,7 +35,8 @@ REVERSE_SECONDS: Final = 0.1
 class Transport(msgspec.Struct, frozen=True):
     """Where the player is. `frame` is the next one that is given out; `speed` is 1 but for the shuttle.
 
-    `loop` is first and last (exclusive) where one is played.
+    `loop` is first and last (exclusive) where one is played, `moved` how far gains that follow the sound were moved in
+    what was read last.
     """
 
     playing: bool
@@ -42,6 +44,7 @@ class Transport(msgspec.Struct, frozen=True):
     speed: int
     stream: Choice
     loop: tuple[int, int] | None
+    moved: tuple[Moved, ...] = ()
 
 
 class Player:
@@ -68,6 +71,7 @@ class Player:
         self._loop_start: tuple[int, MonitorState] | None = None
         self._tail = np.zeros((self.info.channels, 0))
         self._next: Monitor | None = None
+        self._moved: tuple[Moved, ...] = ()
         self._reversed = np.zeros((self.info.channels, 0))
         self._place = 0
         """Of the next frame while the shuttle runs backwards, where the monitor itself is elsewhere."""
@@ -84,6 +88,7 @@ class Player:
                 speed=self._speed,
                 stream=self._stream,
                 loop=self._loop,
+                moved=self._moved,
             )
 
     @property
@@ -198,6 +203,7 @@ class Player:
                 tail, self._tail = self._tail[:, : piece.shape[1]], self._tail[:, piece.shape[1] :]
                 here[:, : tail.shape[1]] += tail
                 done += piece.shape[1]
+            self._moved = self._monitor.moved()
             return out
 
     @property

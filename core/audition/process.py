@@ -11,7 +11,7 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -30,6 +30,7 @@ from core.audition.server import Server
 from core.audition.sinks import Device, Playing, choose_device, devices, on_card, on_clock
 from core.errors import UnbakeError, refusal
 from core.events import Operation, finish
+from core.recombine.graph import Moved
 
 KEPT: Final = (messages.SetLoop, messages.Blind, messages.Choose, messages.MatchLevels)
 """Orders that hold until the next of their kind; X can be chosen once it is hidden."""
@@ -367,6 +368,7 @@ class Live:
             late=self._playing.late,
             context_rate=float(self._playing.device_rate),
             caveat=self._playing.words,
+            moved=_rounded(feeder.moved) if transport.playing else (),
         )
 
     async def close(self) -> None:
@@ -446,12 +448,18 @@ class Served:
             pages=state.pages,
             suspended=state.suspended,
             context_rate=state.context_rate,
+            moved=_rounded(self._room.moved()) if state.playing else (),
         )
 
     async def close(self) -> None:
         """Closes the port and every page's line."""
         await self.server.stop()
         await self._room.close()
+
+
+def _rounded(moved: Iterable[Moved]) -> tuple[Moved, ...]:
+    """As finely as a meter shows them, so that what stands still is not told again."""
+    return tuple(each._replace(moved_db=round(each.moved_db, 1)) for each in moved)
 
 
 def _outlets() -> messages.Outlets:

@@ -20,6 +20,7 @@ from core.audition.matching import Match
 from core.audition.monitor import Choice, Listening
 from core.audition.player import faster
 from core.errors import UnbakeError
+from core.recombine.graph import Moved
 from core.session.blind import Side
 from core.session.document import Session
 
@@ -237,6 +238,10 @@ class Room:
     def segment(self, clip_id: str, number: int) -> Segment | None:
         """A segment for a page, from any thread. Raises UnbakeError when a file can't be read."""
         return self._clips.segment(clip_id, number)
+
+    def moved(self) -> tuple[Moved, ...]:
+        """How far gains of the repair that follow the sound are moved where the pages are."""
+        return self._clips.moved(self.state.frame)
 
     async def close(self) -> None:
         """Nobody listens any more."""

@@ -22,6 +22,7 @@ import soxr
 from core.audio.formats import AudioInfo, Block
 from core.audition.player import Player, Transport
 from core.errors import UnbakeError, refusal
+from core.recombine.graph import Moved
 
 BLOCK_FRAMES: Final = 1024
 AHEAD_MS: Final = 80.0
@@ -74,18 +75,19 @@ class Resampled:
 
 
 class Taken(NamedTuple):
-    """A block for the clock: float64 [channels, frames], and where the player was when it made it."""
+    """A block for the clock: float64 [channels, frames], where the player was when it made it, and what moved."""
 
     block: Block
     frame: int
+    moved: tuple[Moved, ...]
 
 
 class Feeder:
     """Reads a player ahead of who plays it. Use as a context manager; `take` is what a clock calls.
 
     `underruns` counts blocks that were not there in time (after each the queue is longer), `position` is the frame that
-    is heard, `peaks` the largest magnitude of each channel of what was taken last. An error of the player ends the
-    feeding and lies in `error`.
+    is heard, `peaks` the largest magnitude of each channel of what was taken last, `moved` the gains that followed it.
+    An error of the player ends the feeding and lies in `error`.
     """
 
     def __init__(self, player: Played, *, block_frames: int = BLOCK_FRAMES, ahead_ms: float = AHEAD_MS) -> None:
@@ -101,6 +103,7 @@ class Feeder:
         self.underruns = 0
         self.position = player.transport.frame
         self.peaks = np.zeros(player.info.channels)
+        self.moved: tuple[Moved, ...] = ()
         self.error: UnbakeError | None = None
 
     def take(self) -> Block:
@@ -117,6 +120,7 @@ class Feeder:
         self._room.release()
         self.position = taken.frame
         self.peaks = np.abs(taken.block).max(axis=1)
+        self.moved = taken.moved
         return taken.block
 
     def _feed(self) -> None:
@@ -126,7 +130,8 @@ class Feeder:
                 return
             try:
                 frame = self._player.transport.frame
-                self._queue.append(Taken(self._player.read(self.block_frames), frame))
+                block = self._player.read(self.block_frames)
+                self._queue.append(Taken(block, frame, self._player.transport.moved))
             except Exception as error:  # whatever it is, who waits for blocks must hear of it
                 said = f"what is played can't be read ({error})"
                 self.error, self._ended = refusal(error) or UnbakeError(said), True

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.measure.loudness import TAPS, interpolator
-from core.strips.stage import Block
+from core.strips.stage import Block, Moving
 
 LOOKAHEAD_MS = 5.0
 RELEASE_DB_PER_S = 40.0
@@ -21,7 +21,7 @@ DEEPEST_DB = 60.0
 """Limiting deeper than this is not expected of a master: a start in the middle then hears its release too short."""
 
 
-class TruePeakLimiter:
+class TruePeakLimiter(Moving):
     """Holds the oversampled peak of all channels, linked, under a ceiling.
 
     Peaks are found on the interpolator of the loudness meter (4x below 96 kHz, 2x below 192 kHz, BS.1770-4 Annex 2).
@@ -68,6 +68,7 @@ class TruePeakLimiter:
         fallen = np.maximum.accumulate(np.concatenate([[self._last_db], held + slope]))[1:] - slope
         fallen[fallen < 1e-9] = 0.0
         self._last_db = float(fallen[-1])
+        self.moved_db = -float(fallen.max())
 
         duck = np.concatenate([self._duck, 1.0 - 10.0 ** (-fallen / 20.0)])
         self._duck = duck[frames:]

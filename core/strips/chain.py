@@ -42,7 +42,7 @@ from core.strips.linear import PartitionedFir, linear_taps
 from core.strips.plugins import PluginStage
 from core.strips.saturation import SaturationStage
 from core.strips.sidechain import Keyed, Own, Riding
-from core.strips.stage import Series, Stage
+from core.strips.stage import Moving, Series, Stage
 from core.strips.transients import TransientStage
 
 
@@ -115,6 +115,8 @@ def build_chain(
                 continue
             flush()
             stage = _build(processor, sample_rate, speakers)
+            if isinstance(stage, Moving):
+                stage.place = place
             if isinstance(stage, DynamicBellStage) and isinstance(processor, DynamicBell) and processor.sidechain:
                 stage = Keyed(stage, len(speakers), len(speakers) * (1 + sides.index(processor.sidechain)))
             stages.append(stage)

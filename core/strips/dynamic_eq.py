@@ -14,7 +14,7 @@ import numpy as np
 from core.session.processors import DynamicBell
 from core.strips.dynamics import SILENT_DB, Ballistics, Curve, Falling, over_db
 from core.strips.eq import Equaliser, Sections
-from core.strips.stage import Block
+from core.strips.stage import Block, Moving
 
 KNEE_DB = 6.0
 """Width over which it sets in, half of it on either side of the threshold."""
@@ -22,7 +22,7 @@ FALL_DB_PER_PERIOD = 12.0
 """A level that falls faster, within a period of the band's centre, is only its wave."""
 
 
-class DynamicBellStage:
+class DynamicBellStage(Moving):
     """`x + (g - 1) band(x)`, with the gain of all channels from the loudest one of the stem that is heard."""
 
     latency = 0
@@ -53,6 +53,7 @@ class DynamicBellStage:
         else:
             over = over_db(level_db, self._threshold_db, KNEE_DB)
         reached_db = self._ballistics.process(np.minimum(over, abs(self._range_db)))
+        self.moved_db = math.copysign(float(reached_db.max(initial=0.0)), self._range_db)
         gain = 10.0 ** (math.copysign(1.0, self._range_db) * reached_db / 20.0)
         return block + (gain - 1.0) * self._band.process(block)
 

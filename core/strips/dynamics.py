@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from core.session.processors import Compressor, DeEsser, Gate
 from core.strips.bands import Band
 from core.strips.image import db_to_gain
-from core.strips.stage import Block
+from core.strips.stage import Block, Moving
 
 Curve = NDArray[np.float64]
 """One value a frame: float64 [frames]."""
@@ -119,7 +119,7 @@ def over_db(levels_db: Curve, threshold_db: float, knee_db: float) -> Curve:
     return np.where(over > knee_db / 2, over, within)
 
 
-class CompressorStage:
+class CompressorStage(Moving):
     """Louder than the threshold becomes quieter. What never comes near it passes bit for bit (without make-up gain)."""
 
     latency = 0
@@ -134,7 +134,9 @@ class CompressorStage:
     def process(self, block: Block) -> Block:
         """Compresses a block float64 [channels, frames]."""
         wanted = self._share * over_db(level_db(block), self._threshold_db, self._knee_db)
-        gain = self._makeup * 10.0 ** (-self._ballistics.process(wanted) / 20.0)
+        reduction = self._ballistics.process(wanted)
+        self.moved_db = -float(reduction.max(initial=0.0))
+        gain = self._makeup * 10.0 ** (-reduction / 20.0)
         return block * gain if self._mix == 1.0 else block * (1.0 + self._mix * (gain - 1.0))
 
     def reset(self) -> None:
@@ -142,7 +144,7 @@ class CompressorStage:
         self._ballistics.reset()
 
 
-class GateStage:
+class GateStage(Moving):
     """Quieter than the threshold becomes quieter still, down to its range; at a high ratio a gate.
 
     It hears a level that is held and then falls by 20 dB in the release time: the gain closes as the sound dies away.
@@ -170,6 +172,7 @@ class GateStage:
         under = over_db(-heard, -self._threshold_db, self._knee_db)
         reduction = self._opening.process(np.minimum(self._slope * under, self._range_db))
         reduction[reduction < UNHEARD_DB] = 0.0
+        self.moved_db = -float(reduction.max())
         return block * 10.0 ** (-reduction / 20.0)
 
     def reset(self) -> None:
@@ -179,7 +182,7 @@ class GateStage:
         self._opening.reset()
 
 
-class DeEsserStage:
+class DeEsserStage(Moving):
     """Takes the band of the sibilants down where it stands out of the whole, by as much as it does, up to its range."""
 
     def __init__(self, processor: DeEsser, sample_rate: int, channels: int) -> None:
@@ -198,7 +201,9 @@ class DeEsserStage:
         loud = self._whole_falls.process(level_db(whole))
         stands_out = self._band_falls.process(level_db(band)) - loud - self._threshold_db
         wanted = np.clip(np.where(loud > SILENT_DB / 2, stands_out, 0.0), 0.0, self._range_db)
-        return whole + (10.0 ** (-self._ballistics.process(wanted) / 20.0) - 1.0) * band
+        reduction = self._ballistics.process(wanted)
+        self.moved_db = -float(reduction.max(initial=0.0))
+        return whole + (10.0 ** (-reduction / 20.0) - 1.0) * band
 
     def reset(self) -> None:
         """Forgets everything heard."""

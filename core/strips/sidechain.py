@@ -18,6 +18,7 @@ class Riding:
 
     def __init__(self, stage: Stage, channels: int, others: int) -> None:
         self._stage = stage
+        self.parts = (stage,)
         self._channels = channels
         self._others = Delay(stage.latency, others)
         self.latency, self.memory = stage.latency, stage.memory
@@ -49,6 +50,7 @@ class Keyed:
 
     def __init__(self, stage: DynamicBellStage, channels: int, first: int) -> None:
         self._stage = stage
+        self.parts = (stage,)
         self._channels = channels
         self._key = slice(first, first + channels)
         self.latency, self.memory = stage.latency, stage.memory

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -36,38 +36,57 @@ class Stage(Protocol):
         ...
 
 
+class Moving:
+    """What a stage adds whose gain follows the sound: how far it moved, for whoever has a meter.
+
+    `place` is the place of its processor in the chain, `moved_db` the gain in dB of the last block, where it was
+    furthest from none.
+    """
+
+    place = 0
+    moved_db = 0.0
+
+
+def moving(stage: object) -> Iterator[Moving]:
+    """The stages within a stage whose gain follows the sound. Those that hold others name them in `parts`."""
+    if isinstance(stage, Moving):
+        yield stage
+    for part in getattr(stage, "parts", ()):
+        yield from moving(part)
+
+
 class Series:
     """Stages one after another; their latencies and memories add up."""
 
     def __init__(self, stages: Sequence[Stage]) -> None:
-        self._stages = tuple(stages)
-        self.latency = sum(stage.latency for stage in self._stages)
-        self.memory = sum(stage.memory for stage in self._stages)
-        self.copyable = all(getattr(stage, "copyable", True) for stage in self._stages)
+        self.parts = tuple(stages)
+        self.latency = sum(stage.latency for stage in self.parts)
+        self.memory = sum(stage.memory for stage in self.parts)
+        self.copyable = all(getattr(stage, "copyable", True) for stage in self.parts)
         self.start(0)
 
     def process(self, block: Block) -> Block:
         """The block through all stages in order."""
-        for stage in self._stages:
+        for stage in self.parts:
             block = stage.process(block)
         return block
 
     def reset(self) -> None:
         """Resets every stage."""
-        for stage in self._stages:
+        for stage in self.parts:
             stage.reset()
         self.start(0)
 
     def start(self, frame: int) -> None:
         """Says which frame of the source comes next: later stages hear it by the latency of earlier ones later."""
-        for stage in self._stages:
+        for stage in self.parts:
             if (start := getattr(stage, "start", None)) is not None:
                 start(frame)
             frame -= stage.latency
 
     def close(self) -> None:
         """Lets go of what stages hold outside this process; none of them may be used any more."""
-        for stage in self._stages:
+        for stage in self.parts:
             if (close := getattr(stage, "close", None)) is not None:
                 close()
 
@@ -114,6 +133,10 @@ class Aligned:
         """Goes on as if it had heard what the state had; what it reads must go on there, too."""
         stage, self._primed = state
         self._stage = copy.deepcopy(stage)
+
+    def moved_db(self) -> dict[int, float]:
+        """How far gains that follow the sound were moved in the last block, in dB by place in the chain."""
+        return {each.place: each.moved_db for each in moving(self._stage)}
 
     def close(self) -> None:
         """Lets go of what the stage holds outside this process."""

@@ -14,7 +14,7 @@ from core.session.processors import TransientShaper
 from core.strips.bands import Band, Delay, Fir
 from core.strips.dynamics import Curve, Falling, Smoothing, level_db, trailing_maximum
 from core.strips.image import db_to_gain
-from core.strips.stage import Block
+from core.strips.stage import Block, Moving
 
 FULL_DB = 12.0
 FALL_DB_PER_S = 100.0
@@ -28,7 +28,7 @@ SMOOTH_MS = 2.0
 """The gain moves along a Hann window of this length, which is also how far the shaper looks ahead."""
 
 
-class TransientStage:
+class TransientStage(Moving):
     """Shapes attacks and tails of a band (or of all), with one gain for all channels."""
 
     def __init__(self, processor: TransientShaper, sample_rate: int, channels: int) -> None:
@@ -59,6 +59,7 @@ class TransientStage:
         beginning = share_of(peaks - self._behind.process(peaks))
         dying = share_of(self._tail.process(peaks) - peaks)
         gain_db = self._attack_db * beginning + self._sustain_db * dying
+        self.moved_db = float(gain_db[np.abs(gain_db).argmax()])
         share = self._wanted.process((self._mix * (10.0 ** (gain_db / 20.0) - 1.0))[np.newaxis])
         if self._guard:
             share = np.minimum(share, self._allowed(whole, peaks))

@@ -10,13 +10,16 @@ import pytest
 import soundfile
 from test_tui_panels import covers
 
+from core.audition import messages as player
 from core.events import finish
 from core.jobs import diagnose, messages, sessions
+from core.recombine.graph import Moved
 from core.session import files, presets
 from core.session.document import Strip
 from core.session.processors import Bell
 from core.strips.chain import build_strip
 from tui.config import Config
+from tui.desk.bench import Insert
 from tui.panels.diagnosis import DiagnosisPanel
 from tui.panels.presets import PresetsPanel
 from tui.panels.preview import PreviewPanel
@@ -333,3 +336,71 @@ def test_what_was_measured_is_not_measured_again(muddy_session: Path, monkeypatc
     paths["bass"].write_bytes(paths["drums"].read_bytes())
     fresh = finish(diagnose.fit_stems(presets.find("muddy-low-end"), session, paths))
     assert fresh != fitted
+
+
+COMPRESSOR = 'strips.bass.chain[0]={type="compressor", threshold_db=-24, ratio=4}'
+
+
+@pytest.fixture
+def squashed(muddy_session: Path) -> Path:
+    """A session with a compressor and a bell on the bass."""
+    bell = 'strips.bass.chain[1]={type="bell", freq_hz=250, gain_db=-3}'
+    sessions.set_values(muddy_session, [COMPRESSOR, bell])
+    return muddy_session
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 50)])
+async def test_the_curve_of_the_chosen_processor_is_drawn(workstation, squashed: Path, size: tuple[int, int]) -> None:
+    async with workstation(squashed, size=size) as driver:
+        desk = await driver.opened()
+        curve, transfer = desk.query_one("#curve"), desk.query_one("#transfer")
+        await driver.press("3")
+        assert (curve.display, transfer.display) == (True, False)
+        await driver.press("tab")
+        desk.to_row(Insert(0))
+        await driver.until(lambda: transfer.display and "level in -> out" in driver.text(), "the curve")
+        assert not curve.display
+        before = transfer._gain_db
+        await driver.press("j", "j", "semicolon")
+        await driver.until(lambda: (transfer._gain_db != before).any(), "the other ratio")
+        while desk.bench.place == 0:
+            await driver.press("j")
+        await driver.until(lambda: curve.display, "the equaliser")
+        assert not transfer.display
+        await driver.press("1")
+        await driver.pilot.pause()
+        assert not transfer.display
+
+
+async def test_the_meter_moves_while_it_plays(workstation, squashed: Path, make_player, players: list) -> None:
+    async with workstation(squashed, size=(80, 24), make_player=make_player) as driver:
+        desk = await driver.opened()
+        await driver.press("3", "tab", "space")
+        desk.to_row(Insert(0))
+        (fake,) = players
+        moved = (Moved("bass", 0, -6.3), Moved("vocals", 0, -1.0), Moved("bass", 1, -2.0))
+        fake.tell(player.Heard(True, 4_000, moved=moved))
+        await driver.until(lambda: "-6.3 dB" in driver.text(), "the meter")
+        bar = [line[79:80] for line in driver.text().splitlines()[12:22]]
+        assert bar[0].strip()
+        assert not bar[6].strip()
+        fake.tell(player.Heard(False, 4_000))
+        await driver.until(lambda: "-6.3 dB" not in driver.text(), "the rest")
+        assert desk.bench.heard.moved == ()
+
+
+async def test_over_a_slow_line_the_meter_moves_once_a_second(workstation, squashed, make_player, players) -> None:
+    async with workstation(squashed, make_player=make_player, config=Config(low_bandwidth=True)) as driver:
+        desk = await driver.opened()
+        await driver.press("3", "tab", "space")
+        desk.to_row(Insert(0))
+        (fake,) = players
+        shown: list[object] = []
+        move = desk.query_one("#transfer", Transfer).move
+        desk.query_one("#transfer", Transfer).move = lambda moved_db: (shown.append(moved_db), move(moved_db))
+        for number in range(20):
+            heard = player.Heard(True, 4_000 + number, moved=(Moved("bass", 0, -float(number)),))
+            fake.tell(heard)
+            await driver.until(lambda heard=heard: desk.bench.heard == heard, "the order")
+        assert len(shown) <= 5
+        await driver.until(lambda: shown[-1] == -19.0, "the last figure")

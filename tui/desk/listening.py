@@ -133,7 +133,9 @@ class Listening(Editing):
                 self.complain(UnbakeError(text, remedy="play again: it starts anew"))
 
     def _follow(self, heard: player.Heard) -> None:
-        self.bench.heard = heard
+        before, self.bench.heard = self.bench.heard, heard
+        if before.moved != heard.moved:
+            self.seldom(self.paint_moved)
         timeline = self.bench.timeline
         if heard.playing and self._shown is not None and heard.frame != timeline.playhead:
             moved = timeline.at(heard.frame)
@@ -157,6 +159,10 @@ class Listening(Editing):
 
     def paint_playhead(self) -> None:
         """Draws what moves while it plays."""
+        raise NotImplementedError
+
+    def paint_moved(self) -> None:
+        """Draws how far the chosen processor moves its gain."""
         raise NotImplementedError
 
     # ---- keys ---------------------------------------------------------------------------------------------------

@@ -301,6 +301,13 @@ class Painting(DeskBase):
         found = static_curve(chosen, max(2, transfer.wanted)) if chosen is not None else None
         if found is not None:
             transfer.draw(found.heard, found.heard_db, found.gain_db, of_levels=found.of_levels, mark_db=found.mark_db)
+        self.paint_moved()
+
+    def paint_moved(self) -> None:
+        """How far the chosen processor moves its gain just now."""
+        bench = self.bench
+        found = (each.moved_db for each in bench.heard.moved if (each.strip, each.place) == (bench.strip, bench.place))
+        self.query_one("#transfer", Transfer).move(next(found, None))
 
     def _want_spectrum(self, name: str) -> None:
         bench, path = self.bench, self._sound_of(name)
