@@ -11,7 +11,7 @@ from core.diagnosis.figures import BY_FIT, MASTER, Context, Figure
 from core.session.document import Session, Strip
 from core.session.fits import FITS, Fitted, Value
 from core.session.parameters import highest, parameter_of
-from core.session.presets import Preset, given
+from core.session.presets import Preset, StripPatch, given
 from core.session.processors import kinds
 from core.session.toml import Steps, words_of
 
