@@ -126,8 +126,11 @@ def test_a_limiter_tells_what_it_takes_away() -> None:
 
 def test_every_processor_of_dynamics_has_a_curve_at_its_limits_and_no_other() -> None:
     assert static_curve(Gain(), 10) is None
+    assert set(DYNAMICS) == {Compressor, Gate, DeEsser, DynamicBell, TransientShaper, Limiter}
     for processor in (
-        *(kind(freq_hz=10.0) if kind in (DeEsser, DynamicBell) else kind() for kind in DYNAMICS),
+        *(Compressor(), Gate(), TransientShaper(), Limiter()),
+        DeEsser(freq_hz=10.0),
+        DynamicBell(freq_hz=10.0),
         Compressor(threshold_db=-100.0, ratio=100.0, knee_db=24.0),
         Compressor(threshold_db=0.0, ratio=100.0, makeup_db=24.0, mix=0.0),
         Gate(threshold_db=-100.0, ratio=100.0, range_db=100.0),

@@ -259,12 +259,20 @@ async def test_a_preview_that_is_closed_while_it_measures_stops(workstation, mud
 
 async def test_values_that_mean_nothing_is_to_be_done_are_said_to(workstation, muddy_session: Path) -> None:
     async with workstation(muddy_session, size=(100, 30)) as driver:
-        await driver.opened()
+        desk = await driver.opened()
+        before = desk.bench.session
         await driver.press("P", "slash", *"low-end-mono", "enter", "enter")
         await driver.until(lambda: driver.app.screen.list.chosen >= 0, "the values")
         said = driver.text()
         assert "nothing is done" in said
-        assert "nothing is to be treated" in said
+        assert "there is nothing here that it would treat" in said
+        await driver.press("enter")
+        assert driver.app.screen is desk
+        assert desk.bench.session == before
+        assert "would change nothing here" in driver.notices()
+        await driver.press("P", "slash", *"vocal-lift", "enter", "enter")
+        await driver.until(lambda: driver.app.screen.list.chosen >= 0, "the values")
+        assert "what it sets without measuring" in driver.text()
 
 
 async def test_a_preset_that_measures_nothing_has_its_curve_in_the_list(workstation, muddy_session: Path) -> None:

@@ -205,10 +205,9 @@ class PreviewPanel(Comparing[Preset | None]):
         rows.append(heading("would change"))
         rows += [difference(each) for each in self._differences]
         if not self._differences:
-            rows.append(Row((Cell("  nothing", "dim"),)))
+            rows.append(Row((Cell("  nothing: there is nothing here that it would treat", "dim"),)))
         elif all(value.value is None for value in self._fitted.values):
-            said = "  nothing is to be treated: what is put in is bypassed or leaves every sample as it is"
-            rows.append(Row((Cell(said, "dim"),), choice=False))
+            rows.append(Row((Cell("  that is what it sets without measuring; the rest stays", "dim"),), choice=False))
         return rows
 
     def detail(self, key: object) -> Sequence[Row]:
@@ -220,10 +219,13 @@ class PreviewPanel(Comparing[Preset | None]):
         return self.unread()
 
     def choose(self, key: object) -> None:
-        """Gives the preset with its values."""
+        """Gives the preset with its values, if they change anything."""
         del key
-        if self._fitted is not None:
-            self.dismiss(self._fitted.preset)
+        if self._fitted is None:
+            return
+        if not self._differences:
+            self.app.notify(f"preset {self._preset.name} would change nothing here", markup=False)
+        self.dismiss(self._fitted.preset if self._differences else None)
 
 
 def _measured(values: Sequence[Value], room: int) -> list[Row]:
