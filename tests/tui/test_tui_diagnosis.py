@@ -11,6 +11,7 @@ import soundfile
 from test_tui_panels import covers
 
 from core.audition import messages as player
+from core.errors import UnbakeError
 from core.events import finish
 from core.jobs import diagnose, messages, sessions
 from core.recombine.graph import Moved
@@ -412,3 +413,18 @@ async def test_over_a_slow_line_the_meter_moves_once_a_second(workstation, squas
             await driver.until(lambda heard=heard: desk.bench.heard == heard, "the order")
         assert len(shown) <= 5
         await driver.until(lambda: shown[-1] == -19.0, "the last figure")
+
+
+async def test_a_master_that_changed_meanwhile_is_not_measured(workstation, muddy_session: Path) -> None:
+    async with workstation(muddy_session, size=(100, 30)) as driver:
+        desk = await driver.opened()
+        panel = await diagnosed(driver, desk)
+        panel.list.choose(next(n for n, line in enumerate(lines(panel)) if "muddy-low-end" in line))
+        desk.bench.source_problem = UnbakeError("the source has changed since")
+        await driver.press("enter")
+        await driver.until(lambda: "the source has changed since" in driver.notices(), "the notice")
+        assert driver.app.screen is desk
+        desk.bench.diagnosis = None
+        await driver.press("D")
+        await driver.until(lambda: "not measured" in driver.text(), "the panel")
+        assert desk.bench.diagnosis is None

@@ -67,7 +67,7 @@ def tidy(svg: str) -> str:
     svg = svg.replace("&#160;", " ").replace("<svg ", '<svg xml:space="preserve" ', 1)
     svg = _TEXT.sub(lambda found: found[0] if found[1].strip() else "", svg)
     svg = _ENDING.sub(_without_end, svg)
-    svg = _NUMBER.sub(r'\1"', _joined(svg))
+    svg = _NUMBER.sub(r'\1"', _stacked(_joined(svg)))
     svg = re.sub(r"(/>|</text>)\s*(?=<)", "\\1\n", svg)
     return "\n".join(line.rstrip() for line in svg.splitlines() if line.strip()) + "\n"
 
@@ -101,6 +101,29 @@ def _joined(svg: str) -> str:
         place = found.end()
     put()
     return "".join([*kept, svg[place:]])
+
+
+def _stacked(svg: str) -> str:
+    """The SVG with a ground that goes on in the next line, in the same colour and as wide, as one rectangle."""
+    tops: dict[tuple[str, str, str], re.Match[str]] = {}
+    ends: dict[re.Match[str], float] = {}
+    above: dict[re.Match[str], re.Match[str]] = {}
+    for found in _RECT.finditer(svg):
+        kind, y = (found["fill"], found["x"], found["width"]), float(found["y"])
+        top = tops.get(kind)
+        if top is None or not 0.0 <= ends[top] - y < 1.0:
+            top = tops[kind] = found
+        above[found] = top
+        ends[top] = y + float(found["height"])
+
+    def drawn(found: re.Match[str]) -> str:
+        if above[found] is not found:
+            return ""
+        height = ends[found] - float(found["y"])
+        return found[0].replace(f'height="{found["height"]}"', f'height="{height:.1f}"')
+
+    by_place = {found.start(): found for found in above}
+    return _RECT.sub(lambda found: drawn(by_place[found.start()]), svg)
 
 
 def differences(name: str, found: Picture) -> str:

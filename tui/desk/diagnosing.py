@@ -99,5 +99,7 @@ class Diagnosing(Proving):
             if measured is not None and self.bench is bench and self.editable():
                 self.edit(lambda now: edits.lay(now, measured))
 
+        for name in preset.strips:
+            self.want_spectrum(name)  # there by the time the values are
         low = self.workstation.config.low_bandwidth
         self.app.push_screen(PreviewPanel(bench, self.jobs, preset, self._spectra, roughly=low), taken)

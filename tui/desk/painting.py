@@ -291,7 +291,7 @@ class Painting(DeskBase):
             whole = all(band.placement == "all" for band in equalisers)
             after_db = before_db + gain_db if gain_db is not None and gain_db.any() and whole else None
         else:
-            self._want_spectrum(name)
+            self.want_spectrum(name)
         curve.draw(freqs_hz, gain_db, before_db, after_db)
         curve.mark(getattr(self.bench.chosen, "freq_hz", None))
 
@@ -309,9 +309,10 @@ class Painting(DeskBase):
         found = (each.moved_db for each in bench.heard.moved if (each.strip, each.place) == (bench.strip, bench.place))
         self.query_one("#transfer", Transfer).move(next(found, None))
 
-    def _want_spectrum(self, name: str) -> None:
+    def want_spectrum(self, name: str) -> None:
+        """Measures the spectrum of a strip's stem (or of the source) on a thread, unless it is known or asked for."""
         bench, path = self.bench, self._sound_of(name)
-        if path is None or name in self._asked_spectra:
+        if path is None or name in self._asked_spectra or name in self._spectra:
             return
         self._asked_spectra.add(name)
         first, last = bench.timeline.region
