@@ -36,7 +36,7 @@ def test_the_filter_at_44100_is_the_published_one_and_the_method_for_other_rates
 def test_the_error_has_the_spectrum_of_the_filter_its_power_and_no_dc(rate: int) -> None:
     block = music(rate)
     error = (shaped(block, rate) - block) * 2**15
-    freq_hz, density = welch(error, rate, nperseg=4096, detrend=False)
+    freq_hz, density = welch(error, rate, nperseg=4096, detrend=False)  # pyright: ignore[reportArgumentType]: scipy takes it
     # a quarter of a squared LSB is the power of one rounding with triangular dither (1/12 + 1/6), spread to rate / 2
     expected = 0.25 / (rate / 2) * response(f_weighted(rate), freq_hz, rate) ** 2
     edges = np.geomspace(max(100.0, rate / 500), 0.49 * rate, 25)
