@@ -239,6 +239,12 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
     def on_resize(self) -> None:
         """The cursor stays in sight."""
         self.choose(self._chosen)
+        self.call_after_refresh(self._level_scrollbar)
+
+    def _level_scrollbar(self) -> None:
+        """A bar that was hidden meanwhile was not told where the rows are."""
+        if self.show_vertical_scrollbar:
+            self.vertical_scrollbar.position = self.scroll_y
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Scrolling draws everything again."""
