@@ -89,6 +89,10 @@ def _check(session: Session, stems: Mapping[str, Path]) -> Operation[SessionChec
     return found if found.rest_dbfs is None else msgspec.structs.replace(found, rest_dbfs=-300.0)
 
 
+STILL = 4
+"""Looks in a row that find the same: screens that lie below others are laid out in more than one go."""
+
+
 class Album:
     """Takes pictures of an app at all sizes, and says in the end which are not as they were."""
 
@@ -109,11 +113,12 @@ class Album:
 
     async def _settled(self, meanwhile: str) -> Picture:
         """What is on the screen once nothing more comes."""
-        before, end = None, time.monotonic() + 20.0
+        before, same, end = None, 0, time.monotonic() + 20.0
         while time.monotonic() < end:
             await asyncio.sleep(0.03)
             now = None if self._busy(meanwhile) else strips(self.driver.app)
-            if now is not None and now == before:
+            same = same + 1 if now is not None and now == before else 0
+            if same == STILL:
                 return taken(self.driver.app)
             before = now
         raise AssertionError("the screen does not come to rest")
