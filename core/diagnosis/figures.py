@@ -15,6 +15,7 @@ import numpy as np
 from core.diagnosis.balance import CENTRES_HZ, third_octaves
 from core.diagnosis.build_up import BuildUp, build_up
 from core.diagnosis.sibilants import exceeded_db
+from core.measure.spectrum import to_db
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -293,7 +294,7 @@ def brightness(context: Context) -> list[Figure]:
     part = measured.parts.get("drums")
     if part is None or measured.sample_rate < 32_000:
         return []
-    level_db = _db(third_octaves(part.power))
+    level_db = to_db(third_octaves(part.power))
     top, under = (_between(low_hz, high_hz) for low_hz, high_hz in ((8000.0, 16_001.0), (1000.0, 7999.0)))
     if level_db[under].max() <= -150.0:
         return []
@@ -311,7 +312,7 @@ def brightness(context: Context) -> list[Figure]:
 def hum(context: Context) -> list[Figure]:
     """Lines at the mains' frequency and its multiples where the master is quietest."""
     measured = context.measured
-    level_db = _db(measured.quiet)
+    level_db = to_db(measured.quiet)
     best: tuple[float, float, float] | None = None
     for mains_hz in (50.0, 60.0):
         lines = [mains_hz * number for number in (1, 2, 3, 4, 5) if mains_hz * number < 0.45 * measured.sample_rate]
@@ -361,7 +362,7 @@ BY_FIT: Final[dict[str, Callable[[Context], list[Figure]]]] = {
 
 def _standing_out(power: NDArray[np.float64], low_hz: float, high_hz: float) -> tuple[float, float] | None:
     """The third octave within a range that stands highest over its neighbours (1/2 to 1 octave off): dB and Hz."""
-    level_db = _db(third_octaves(power))
+    level_db = to_db(third_octaves(power))
     if level_db.max() <= -150.0:
         return None
     best: tuple[float, float] | None = None
@@ -413,7 +414,3 @@ def _around(measured: Measured, seconds: float) -> tuple[float, float] | None:
 def _rounded(freq_hz: float) -> float:
     """Three figures are enough for a frequency."""
     return float(f"{freq_hz:.3g}")
-
-
-def _db(power: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 10.0 * np.log10(np.maximum(power, 1e-16))

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from core.measure.spectrum import to_db
 from core.session.processors import HIGHEST_SHARE, HighCut, LowCut
 from core.strips.eq import Equaliser, sections
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
     from core.audio.formats import Block
 
@@ -20,7 +20,8 @@ RISE_DB: Final = 9.0
 """What a step must be louder than the five before it to be a hit."""
 BEFORE: Final = 5
 AFTER: Final = 15
-SILENT_DB: Final = -120.0
+INAUDIBLE_DB: Final = -80.0
+"""Steps that are no louder are no hits."""
 QUIET_DB: Final = 25.0
 """Hits so far below the loudest one are not counted."""
 MOST: Final = 20_000
@@ -79,11 +80,11 @@ class HitMeter:
         count = levels.shape[1] - AFTER
         if count <= BEFORE:
             return
-        level_db = _db(levels[0])
+        level_db = to_db(levels[0])
         before = np.max([level_db[BEFORE - back : count - back] for back in range(1, BEFORE + 1)], axis=0)
         here = level_db[BEFORE:count]
         after = np.max([level_db[BEFORE + ahead : count + ahead] for ahead in (1, 2)], axis=0)
-        for place in np.flatnonzero((here > before + RISE_DB) & (here > SILENT_DB + 40.0)):
+        for place in np.flatnonzero((here > before + RISE_DB) & (here > INAUDIBLE_DB)):
             at = int(place) + BEFORE
             if len(self._hits) >= MOST:
                 break
@@ -92,9 +93,9 @@ class HitMeter:
                 Hit(
                     seconds=(self._first + at) * self._step / self._rate,
                     level_db=float(max(here[place], after[place])),
-                    body_db=float(_db(levels[0, at : at + AFTER].mean())),
-                    low_db=float(_db(levels[1, begin].mean())),
-                    bass_db=float(_db(levels[2, begin].mean())),
+                    body_db=float(to_db(levels[0, at : at + AFTER].mean())),
+                    low_db=float(to_db(levels[1, begin].mean())),
+                    bass_db=float(to_db(levels[2, begin].mean())),
                 )
             )
         done = count - BEFORE
@@ -103,9 +104,5 @@ class HitMeter:
 
     def result(self) -> list[Hit]:
         """The hits that count."""
-        loudest = max((hit.level_db for hit in self._hits), default=SILENT_DB)
+        loudest = max((hit.level_db for hit in self._hits), default=INAUDIBLE_DB)
         return [hit for hit in self._hits if hit.level_db > loudest - QUIET_DB]
-
-
-def _db(power: NDArray[np.float64] | np.float64) -> NDArray[np.float64]:
-    return 10.0 * np.log10(np.maximum(power, 10.0 ** (SILENT_DB / 10.0)))

@@ -17,9 +17,9 @@ from core.diagnosis.balance import BalanceMeter, Windows
 from core.diagnosis.hits import Hit, HitMeter
 from core.diagnosis.notes import Harmonic, NoteMeter
 from core.diagnosis.sibilants import SibilanceMeter
-from core.errors import UnbakeError
 from core.events import Operation, Progress
 from core.measure.loudness import LOWEST_RATE, LoudnessMeter
+from core.recombine.graph import open_stem
 from core.session.document import RESIDUAL
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from core.audio.formats import AudioInfo, Block
-    from core.audio.read import AudioReader
 
 REGIONS_HZ: Final = (5.0, 22.0, 120.0, 500.0, 2000.0, 5000.0, 9000.0, math.inf)
 """Edges of the regions whose power is kept window by window: rumble, lows, low mids, mids, presence, sibilants, air."""
@@ -94,7 +93,7 @@ def measure(source: Path, stems: Mapping[str, Path]) -> Operation[Measured]:
     with ExitStack() as stack:
         master = stack.enter_context(open_reader(source))
         names = [name for name in stems if name != RESIDUAL] + [name for name in stems if name == RESIDUAL]
-        readers = {name: stack.enter_context(_fitting(stems[name], master.info)) for name in names}
+        readers = {name: stack.enter_context(open_stem(name, stems, master.info)) for name in names}
         meters = _Meters(master.info, names)
         done = 0
         while done < master.info.frames:
@@ -106,8 +105,8 @@ def measure(source: Path, stems: Mapping[str, Path]) -> Operation[Measured]:
         return meters.result()
 
 
-def balance_of(path: Path) -> Operation[tuple[NDArray[np.float64], int]]:
-    """Power of a file in sixths of an octave, float64 [BANDS], and its sample rate in Hz. Raises UnbakeError."""
+def balance_of(path: Path) -> Operation[NDArray[np.float64]]:
+    """Power of a file in sixths of an octave, float64 [BANDS]. Raises UnbakeError when it can't be read."""
     with open_reader(path) as reader:
         windows = Windows(reader.info.sample_rate)
         meter = BalanceMeter(1, reader.info.sample_rate, windows.size)
@@ -121,7 +120,7 @@ def balance_of(path: Path) -> Operation[tuple[NDArray[np.float64], int]]:
             yield Progress("measuring the reference", done, reader.info.frames, reader.info.seconds)
         for window in windows.last():
             meter.push(window)
-        return meter.result()[0][0], reader.info.sample_rate
+        return meter.result()[0][0]
 
 
 class _Meters:
@@ -221,14 +220,3 @@ class _Meters:
 
 def _loudness(info: AudioInfo, speakers: tuple[str, ...]) -> LoudnessMeter | None:
     return LoudnessMeter(info.sample_rate, speakers) if info.sample_rate >= LOWEST_RATE else None
-
-
-def _fitting(path: Path, source: AudioInfo) -> AudioReader:
-    """A stem's file. Raises UnbakeError unless it is as long and wide as the source."""
-    reader = open_reader(path)
-    for what in ("sample_rate", "channels", "frames"):
-        ours, theirs = getattr(source, what), getattr(reader.info, what)
-        if ours != theirs:
-            reader.close()
-            raise UnbakeError(f"{what} is {theirs}, but the source has {ours}", where=path)
-    return reader
