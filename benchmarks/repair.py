@@ -24,7 +24,7 @@ from core.audio.read import read_all
 from core.diagnosis.balance import CENTRES_HZ, BalanceMeter, Windows, third_octaves
 from core.events import finish
 from core.jobs import sessions
-from core.jobs.diagnose import fit_preset
+from core.jobs.diagnose import fit_preset, reference_balance
 from core.recombine.graph import Graph
 from core.session import presets
 from core.session.document import Session, Strip
@@ -186,8 +186,8 @@ def repaired(excerpt: Excerpt, fault: Fault | None, model: str | None, *, refere
         session, taken_in = finish(made)
         session, found = finish(sessions.make_stems(session, taken_in=taken_in))
         preset = presets.find(PRESET)
-        aim = folder / "clean.wav" if reference else None
-        session = finish(fit_preset(preset, session, found, reference=aim)).preset.over(session)
+        aim_db = finish(reference_balance(folder / "clean.wav")) if reference else None
+        session = finish(fit_preset(preset, session, found, reference_db=aim_db)).preset.over(session)
         return heard(session, sessions.stem_paths(found)), session.untouched
 
 

@@ -44,8 +44,9 @@ def diagnose(
     """
     check_device_name(device)
     check_precision(precision, resolve_device(device) if precision in GPU_ONLY else device)
-    if stems_from is not None and model is not None:
-        raise UnbakeError("--model and --stems-from exclude each other")
+    sessions.check_origin(model, precision, stems_from)
+    started = time.monotonic()
+    reference_db = None if reference is None else (yield from reference_balance(reference))
     session, stems = yield from sessions.new_session(
         source,
         model=model or "starter",
@@ -54,21 +55,12 @@ def diagnose(
         stems_from=stems_from,
         align=align,
     )
-    return (yield from diagnose_session(session, device=device, taken_in=stems, reference=reference))
-
-
-def diagnose_session(
-    session: Session, *, device: str = "auto", taken_in: StemSet | None = None, reference: Path | None = None
-) -> Operation[Diagnosis]:
-    """The same of a session's source, whatever was done to it so far. `taken_in` as `sessions.make_stems` has it."""
-    started = time.monotonic()
-    reference_db = None if reference is None else (yield from _balance(reference))
-    session, stems = yield from sessions.make_stems(session, device=device, taken_in=taken_in)
+    session, stems = yield from sessions.make_stems(session, device=device, taken_in=stems)
     return (yield from _findings(session, sessions.stem_paths(stems), reference_db, started))
 
 
 def diagnose_stems(session: Session, stems: Mapping[str, Path]) -> Operation[Diagnosis]:
-    """The same on stems that lie there, by strip name, the residual among them."""
+    """The same of a session's source, on stems that lie there, by strip name, the residual among them."""
     return (yield from _findings(session, stems, None, time.monotonic()))
 
 
@@ -94,27 +86,31 @@ def _findings(
 
 
 def fit_preset(
-    preset: Preset, session: Session, stems: StemSet, *, reference: Path | None = None
+    preset: Preset, session: Session, stems: StemSet, *, reference_db: NDArray[np.float64] | None = None
 ) -> Operation[FittedPreset]:
-    """Measures the values that a preset leaves open, on the stems of a session, and says each in a Note."""
-    fitted = yield from fit_stems(preset, session, sessions.stem_paths(stems), reference=reference)
+    """Measures the values that a preset leaves open, on the stems of a session, and says each in a Note.
+
+    `reference_db` is another recording's `reference_balance`.
+    """
+    fitted = yield from fit_stems(preset, session, sessions.stem_paths(stems), reference_db=reference_db)
     for line in words.of_fits(fitted.values):
         yield Note(line)
     return fitted
 
 
 def fit_stems(
-    preset: Preset, session: Session, stems: Mapping[str, Path], *, reference: Path | None = None
+    preset: Preset,
+    session: Session,
+    stems: Mapping[str, Path],
+    *,
+    reference_db: NDArray[np.float64] | None = None,
 ) -> Operation[FittedPreset]:
     """The same on stems that lie there, by strip name, the residual among them; says nothing of it."""
     from core.diagnosis.figures import Context
     from core.diagnosis.fitting import FittedPreset, fit
 
     if not preset.fits:
-        if reference is not None:
-            raise UnbakeError(f"preset {preset.name} measures nothing, so there is nothing that a reference could say")
         return FittedPreset(preset)
-    reference_db = None if reference is None else (yield from _balance(reference))
     measured = yield from _measured(Path(session.source.path), stems)
     return fit(preset, session, Context(measured, reference_db))
 
@@ -134,14 +130,13 @@ def _measured(source: Path, stems: Mapping[str, Path]) -> Operation[Measured]:
     return known[1]
 
 
-def _balance(reference: Path) -> Operation[NDArray[np.float64]]:
-    """A recording's balance in third octaves, in dB."""
-    import numpy as np
-
+def reference_balance(reference: Path) -> Operation[NDArray[np.float64]]:
+    """A recording's balance in third octaves: dB, float64 [bands]. Raises UnbakeError when it is silent, too."""
     from core.diagnosis.balance import third_octaves
     from core.diagnosis.measure import balance_of
+    from core.measure.spectrum import to_db
 
-    power, _ = yield from balance_of(reference)
+    power = yield from balance_of(reference)
     if not power.any():
         raise UnbakeError("is silent, so it can't be a reference", where=reference)
-    return 10.0 * np.log10(np.maximum(third_octaves(power), 1e-16))
+    return to_db(third_octaves(power))

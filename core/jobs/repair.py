@@ -16,7 +16,7 @@ from core.errors import UnbakeError
 from core.events import Note, Operation
 from core.handover.certificate import Certificate, as_json, as_markdown, certify, full_report
 from core.jobs import plugins, sessions
-from core.jobs.diagnose import fit_preset
+from core.jobs.diagnose import fit_preset, reference_balance
 from core.recombine.render import OversPolicy, render
 from core.separation.device import GPU_ONLY, Precision, check_device_name, check_precision, resolve_device
 from core.separation.store import StemSet
@@ -68,6 +68,8 @@ def repair(
     check_device_name(device)
     check_precision(precision, resolve_device(device) if precision in GPU_ONLY else device)
     preset = presets.find(preset_name)
+    if reference is not None and not preset.fits:
+        raise UnbakeError(f"preset {preset.name} measures nothing, so there is nothing that a reference could say")
     stems: StemSet | None = None
     own_session = session_path is None
     session_path = session_path or sessions.place_beside(source)
@@ -93,10 +95,7 @@ def repair(
                 remedy=f"unbake session set {session_path} separation.precision={precision}",
             )
     else:
-        if stems_from is not None and model is not None:
-            raise UnbakeError("--model and --stems-from exclude each other")
-        if stems_from is not None and precision != "auto":
-            raise UnbakeError("--precision is about stems made here", remedy="leave it out, or --stems-from")
+        sessions.check_origin(model, precision, stems_from)
         before = files.load(session_path) if session_path.exists() else None
         if before is None:
             sessions.check_new(session_path, source, force=delivery.force)
@@ -115,15 +114,17 @@ def repair(
                 f"starting afresh: the edits of {session_path} stay in its history "
                 "(unbake session undo brings them back; --session lays a preset over them)"
             )
-    preset.check_stems(session)
+    draft = preset.fitted({}).over(session)
+    files.check_strips(draft, Origin(preset.origin))
+    yield from plugins.trying(draft)
     fitted: tuple[Value, ...] = ()
-    if preset.fits or reference is not None:
+    if preset.fits:
+        reference_db = None if reference is None else (yield from reference_balance(reference))
         session, stems = yield from sessions.make_stems(session, device=device, taken_in=stems)
-        found = yield from fit_preset(preset, session, stems, reference=reference)
+        found = yield from fit_preset(preset, session, stems, reference_db=reference_db)
         preset, fitted = found.preset, found.values
     session = preset.over(session)
     files.check_strips(session, Origin(preset.origin))
-    yield from plugins.trying(session)
     session, stems = yield from sessions.stems_for(session, device=device, taken_in=stems)
     edit = f"repair {preset.name}"
     return (yield from _deliver(session, stems, session_path, edit, fmt, out, delivery, profile, started, fitted))

@@ -123,13 +123,20 @@ def create(
 
     An existing one is refused without `force`, and with it goes into the history of the new one.
     """
-    if stems_from is not None and model is not None:
-        raise UnbakeError("--model and --stems-from exclude each other")
+    check_origin(model, "auto", stems_from)
     path = path or place_beside(source)
     check_new(path, source, force=force)
     session, _ = yield from new_session(source, model=model or "starter", stems_from=stems_from, align=align)
     history.save(path, session, f"new session on {source.name}")
     return path, session
+
+
+def check_origin(model: str | None, precision: Precision | Literal["auto"], stems_from: Path | None) -> None:
+    """Refuses what is said of stems that are made here when another tool's are brought."""
+    if stems_from is not None and model is not None:
+        raise UnbakeError("--model and --stems-from exclude each other")
+    if stems_from is not None and precision != "auto":
+        raise UnbakeError("--precision is about stems made here", remedy="leave it out, or --stems-from")
 
 
 def place_beside(source: Path) -> Path:

@@ -82,7 +82,8 @@ def of_fits(values: Iterable[Value]) -> list[str]:
 def of_preset(preset: Preset) -> list[str]:
     """One line for each strip and for the master stage that a preset sets, and one for each value it measures."""
     laid = {name: Strip(**given(patch)) for name, patch in preset.strips.items()}
-    lines = [f"{name}: {of_strip(strip)}" for name, strip in laid.items()]
+    measured = {fitted.strip for fitted in preset.fits}
+    lines = [f"{name}: {of_strip(strip)}" for name, strip in laid.items() if name not in measured or not strip.neutral]
     if preset.master is not UNSET and preset.master:
         lines.append("master: " + "; ".join(of_processor(processor) for processor in preset.master))
     for fitted in preset.fits:

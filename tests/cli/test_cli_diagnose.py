@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,7 @@ def test_what_can_not_be_asked_is_one_line(unbake, muddy: Path, tmp_path: Path) 
     cases = [
         (("diagnose", tmp_path / "none.wav"), "no such file"),
         (("diagnose", song, "--stems-from", stems, "--model", "starter"), "exclude each other"),
+        (("diagnose", song, "--stems-from", stems, "--precision", "bf16"), "--precision is about stems made here"),
         (("diagnose", song, "--stems-from", stems, "--reference", tmp_path / "none.wav"), "none.wav"),
         (("diagnose", song, "--stems-from", stems, "--reference", tmp_path / "silent.wav"), "can't be a reference"),
         (
@@ -130,3 +132,26 @@ def test_what_can_not_be_asked_is_one_line(unbake, muddy: Path, tmp_path: Path) 
         assert last.startswith("unbake: error:")
         assert complaint in last
     assert not out.exists()
+
+
+def test_what_can_be_refused_is_refused_before_the_first_minute_of_work(unbake, muddy: Path, tmp_path: Path) -> None:
+    """Also by presets that measure on stems: none are made."""
+    song, session = muddy / "song.wav", tmp_path / "song.unbake.toml"
+    text = tmp_path / "mine.toml"
+    text.write_text(
+        'name = "mine"\nabout = "For testing."\n'
+        '[[strips.bass.chain]]\ntype = "bell"\ngain_db = { fit = "bass_boom" }\nfreq_hz = 60.0\n'
+        '[[strips.bass.chain]]\ntype = "high_shelf"\nfreq_hz = 30000.0\ngain_db = -1.0\n'
+    )
+    cases = [
+        (("--preset", "muddy-low-end", "--reference", tmp_path / "none.wav"), "none.wav"),
+        (("--preset", text), "freq_hz: is 30000, above 21609"),
+        (("--preset", "tame-drums", "--reference", song), "measures nothing"),
+    ]
+    for words, complaint in cases:
+        done = unbake("repair", song, *words, "--session", session, "-o", tmp_path / "out.wav")
+        assert done.code == 2
+        assert complaint in done.err.strip().splitlines()[-1]
+        assert "stems by" not in done.err
+    assert not session.exists()
+    assert not list(Path(os.environ["UNBAKE_CACHE"]).rglob("*.wav"))
