@@ -29,6 +29,8 @@ CORRELATION: Final = 0.5
 MONO_LU: Final = 3.0
 BURIED_LU: Final = -9.0
 LOUD_LU: Final = 0.0
+NO_VOICE_LU: Final = -25.0
+"""A voice that is so far under the rest is none: what networks leave in the stem of an instrumental."""
 HARSH_DB: Final = 6.0
 SIBILANT_DB: Final = 0.0
 DULL_DB: Final = 4.0
@@ -205,12 +207,10 @@ def mono_loss(context: Context) -> list[Figure]:
 
 def vocal_level(context: Context) -> list[Figure]:
     """The voice against everything else."""
-    parts = context.measured.parts
-    voice = parts["vocals"].lufs if "vocals" in parts else None
-    others = [part.lufs for name, part in parts.items() if name != "vocals" and part.lufs is not None]
-    if voice is None or not others:
+    levels = _voice_and_rest(context.measured)
+    if levels is None:
         return []
-    rest = 10.0 * math.log10(sum(10.0 ** (lufs / 10.0) for lufs in others))
+    parts, (voice, rest) = context.measured.parts, levels
     value = voice - rest
     detail = f"the voice is {value:+.1f} LU against the rest ({voice:.1f} and {rest:.1f} LUFS)"
     sung = parts["vocals"].regions.sum(axis=1)
@@ -233,9 +233,11 @@ def vocal_level(context: Context) -> list[Figure]:
 
 def harshness(context: Context) -> list[Figure]:
     """A resonance of the voice where ears are most sensitive."""
-    part = context.measured.parts.get("vocals")
-    peak = None if part is None else _standing_out(part.power, 2000.0, 5000.0)
-    if part is None or peak is None:
+    if _voice_and_rest(context.measured) is None:
+        return []
+    part = context.measured.parts["vocals"]
+    peak = _standing_out(part.power, 2000.0, 5000.0)
+    if peak is None:
         return []
     over_db, freq_hz = peak
     detail = f"{freq_hz:.0f} Hz stands {over_db:.1f} dB over its neighbours in the voice"
@@ -250,10 +252,10 @@ def harshness(context: Context) -> list[Figure]:
 
 def sibilance(context: Context) -> list[Figure]:
     """How far the loudest sibilants stand out of the voice."""
-    part = context.measured.parts.get("vocals")
     value = exceeded_db(context.measured.sibilance, 0.01)
-    if part is None or value is None:
+    if value is None or _voice_and_rest(context.measured) is None:
         return []
+    part = context.measured.parts["vocals"]
     detail = f"the loudest hundredth of 5 to 9 kHz is {value:+.0f} dB against the voice around it"
     stretch = _loudest(context.measured, part.regions[:, SIBILANTS])
     excess = max(0.0, value - SIBILANT_DB)
@@ -358,6 +360,17 @@ BY_FIT: Final[dict[str, Callable[[Context], list[Figure]]]] = {
     "mono_loss": mono_loss,
 }  # fmt: skip
 """Which function measures what a preset may name (`core.session.fits`)."""
+
+
+def _voice_and_rest(measured: Measured) -> tuple[float, float] | None:
+    """Loudness of the voice and of all the rest in LUFS; None where there is no voice, or nothing else."""
+    parts = measured.parts
+    voice = parts["vocals"].lufs if "vocals" in parts else None
+    others = [part.lufs for name, part in parts.items() if name != "vocals" and part.lufs is not None]
+    if voice is None or not others:
+        return None
+    rest = 10.0 * math.log10(sum(10.0 ** (lufs / 10.0) for lufs in others))
+    return (voice, rest) if voice - rest > NO_VOICE_LU else None
 
 
 def _standing_out(power: NDArray[np.float64], low_hz: float, high_hz: float) -> tuple[float, float] | None:

@@ -11,7 +11,6 @@ from core.session.processors import HIGHEST_SHARE, HighCut, LowCut
 from core.strips.eq import Equaliser, sections
 
 if TYPE_CHECKING:
-
     from core.audio.formats import Block
 
 STEP_MS: Final = 10.0

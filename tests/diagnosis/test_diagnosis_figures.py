@@ -124,6 +124,11 @@ def test_the_voice_is_measured_in_loudness_units(tmp_path: Path) -> None:
     assert levels[0] - levels[1] == pytest.approx(6.02, abs=0.05)
 
 
+def test_what_a_network_leaves_in_an_instrumental_is_no_voice(tmp_path: Path) -> None:
+    kinds = set(figures_of(tmp_path, vocals=0.03 * voice(hiss=6.0)))
+    assert not kinds & {"vocal_deficit", "vocal_surplus", "harshness", "sibilance"}
+
+
 @pytest.mark.parametrize(
     ("channels", "rate", "frames"), [(1, 44_100, 88_200), (2, 8000, 16_000), (6, 48_000, 96_000), (2, 384_000, 400_000)]
 )
