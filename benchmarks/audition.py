@@ -141,8 +141,12 @@ def main() -> None:
         try:
             with on_clock(player) as playing:
                 began, busy = time.monotonic(), sum(this.cpu_times()[:2])
+                known = 0
                 while (took := time.monotonic() - began) < 60 * options.minutes:
                     time.sleep(1.0)
+                    if playing.late > known:
+                        print(f"{playing.late - known} underruns before second {took:.0f}", flush=True)
+                        known = playing.late
                 busy = sum(this.cpu_times()[:2]) - busy
                 print(f"{took / 60:.1f} minutes in real time: {playing.late} underruns, {busy / took:.0%} of a core")
         finally:

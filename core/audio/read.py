@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Protocol
 
 import numpy as np
 import soundfile
@@ -15,7 +14,8 @@ import soundfile
 from core.audio import speakers as layouts
 from core.audio.av_decoder import AvDecoder
 from core.audio.formats import BLOCK_FRAMES, AudioInfo, Block
-from core.audio.hashes import check_unchanged, fingerprint
+from core.audio.hashes import Fingerprint, check_unchanged, fingerprint
+from core.audio.held import Decoder, Held, HeldDecoder
 from core.audio.probe import Examined, examine, open_sound
 from core.audio.stem_streams import stem_streams
 from core.errors import UnbakeError, os_error
@@ -27,28 +27,24 @@ _DECODED_FROM_THE_START = ("VORBIS", "OPUS", "MPEG_LAYER_III", "MPEG_LAYER_II", 
 _SKIP_FRAMES = 1 << 16
 
 
-class _Decoder(Protocol):
-    @property
-    def random_access(self) -> bool: ...
-
-    def read(self, frames: int) -> Block: ...
-
-    def seek(self, frame: int) -> None: ...
-
-    def close(self) -> None: ...
-
-
 class AudioReader:
     """An open audio file: `info`, the position `frame`, and blocks from there on. A context manager."""
 
-    def __init__(self, examined: Examined, stream: int = 0) -> None:
+    def __init__(self, examined: Examined, stream: int = 0, held: Held | None = None) -> None:
         self.info: AudioInfo = examined.info
         self.frame = 0
         self._fingerprint = fingerprint(self.info.path)
         if examined.ffmpeg_kind is not None:
-            self._decoder: _Decoder = AvDecoder(self.info.path, examined.ffmpeg_kind, stream)
+            self._decoder: Decoder = AvDecoder(self.info.path, examined.ffmpeg_kind, stream)
         else:
             self._decoder = _SoundDecoder(self.info)
+        if held is not None and self._decoder.random_access:
+            self._decoder = HeldDecoder(self._decoder, self._fingerprint, held)
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Of the file when it was opened."""
+        return self._fingerprint
 
     @property
     def random_access(self) -> bool:
@@ -136,12 +132,12 @@ class _SoundDecoder:
         self._sound.close()
 
 
-def open_reader(path: str | os.PathLike[str], stream: int = 0) -> AudioReader:
+def open_reader(path: str | os.PathLike[str], stream: int = 0, *, held: Held | None = None) -> AudioReader:
     """Opens an audio file for reading; `stream` counts the audio streams of a file that holds several (0 the master).
 
-    UnbakeError as `probe` raises it.
+    What is `held` of it is not read from the file again. UnbakeError as `probe` raises it.
     """
-    return AudioReader(examine(path, stream), stream)
+    return AudioReader(examine(path, stream), stream, held)
 
 
 def read_blocks(reader: AudioReader, frames: int = BLOCK_FRAMES) -> Iterator[Block]:

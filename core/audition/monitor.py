@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from core.audio.formats import BLOCK_FRAMES, AudioInfo, Block
+from core.audio.held import Held
 from core.errors import UnbakeError
 from core.recombine.graph import Graph, GraphState, Moved
 from core.session.document import RESIDUAL, Session, Strip
@@ -61,10 +62,17 @@ class Monitor:
 
     `stems` maps strips to their files: those the session changes, and those that `listening` names. A muted strip is
     taken out of both sides; with a solo each side is only what it holds of those strips, before the master stage.
-    Raises UnbakeError for a stem that is missing or doesn't fit.
+    What is `held` of the files is not read from them. Raises UnbakeError for a stem that is missing or doesn't fit.
     """
 
-    def __init__(self, session: Session, stems: Mapping[str, Path], listening: Listening | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        stems: Mapping[str, Path],
+        listening: Listening | None = None,
+        *,
+        held: Held | None = None,
+    ) -> None:
         listening = listening or Listening()
         order = (*session.separation.stems, RESIDUAL)
         unknown = sorted(name for name in listening.strips if name not in order)
@@ -78,8 +86,8 @@ class Monitor:
         after = msgspec.structs.replace(session, strips={**session.strips, **gone})
         self._open = ExitStack()
         try:
-            self._source = self._open.enter_context(Graph(before, stems, alone=alone))
-            self._repair = self._open.enter_context(Graph(after, stems, alone=alone))
+            self._source = self._open.enter_context(Graph(before, stems, alone=alone, held=held))
+            self._repair = self._open.enter_context(Graph(after, stems, alone=alone, held=held))
         except BaseException:
             self._open.close()
             raise

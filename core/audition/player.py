@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from core.audio.formats import AudioInfo, Block
+from core.audio.held import Held
 from core.audition.glide import Glide
 from core.audition.monitor import Choice, Listening, Monitor, MonitorState, Sides
 from core.recombine.graph import Moved
@@ -56,7 +57,9 @@ class Player:
     def __init__(self, session: Session, stems: Mapping[str, Path], listening: Listening | None = None) -> None:
         self._lock = threading.Lock()
         self._given = session, dict(stems), listening or Listening()
-        self._monitor = Monitor(*self._given)
+        self.held = Held()
+        """What `ReadAhead` reads before it is needed."""
+        self._monitor = Monitor(*self._given, held=self.held)
         self.info: AudioInfo = self._monitor.info
         self._flip_frames = max(1, round(FLIP_MS * self.info.sample_rate / 1000))
         self._edit_frames = max(1, round(EDIT_MS * self.info.sample_rate / 1000))
@@ -95,6 +98,12 @@ class Player:
     def source(self) -> Source:
         """The file that is played; an edit keeps it."""
         return self._given[0].source
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What it reads: the source and the stems it was given."""
+        session, stems, _ = self._given
+        return (Path(session.source.path), *stems.values())
 
     def play(self) -> None:
         """Plays on, from the start again when it is at the end."""
@@ -166,7 +175,7 @@ class Player:
         given = session, dict(stems), listening or Listening()
         if given == self._given:
             return
-        monitor = Monitor(*given)
+        monitor = Monitor(*given, held=self.held)
         try:
             monitor.seek(self.transport.frame, self._edit_pre_roll(monitor))
         except BaseException:

@@ -12,6 +12,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Protocol, Self
 
@@ -20,6 +21,7 @@ import numpy as np
 import soxr
 
 from core.audio.formats import AudioInfo, Block
+from core.audition.ahead import ReadAhead
 from core.audition.player import Player, Transport
 from core.errors import UnbakeError, refusal
 from core.recombine.graph import Moved
@@ -346,9 +348,18 @@ class SoundCardSink:
 class Playing:
     """A player on its way out. Use as a context manager; `words` is what an engineer should know of the way."""
 
-    def __init__(self, feeder: Feeder, sink: ClockSink | SoundCardSink, words: str = "", device_rate: int = 0) -> None:
+    def __init__(
+        self,
+        feeder: Feeder,
+        sink: ClockSink | SoundCardSink,
+        ahead: ReadAhead | None = None,
+        *,
+        words: str = "",
+        device_rate: int = 0,
+    ) -> None:
         self.feeder = feeder
         self.sink = sink
+        self._ahead = ahead or nullcontext()
         self.words = words
         self.device_rate = device_rate
 
@@ -361,12 +372,12 @@ class Playing:
         # a full collection stops every thread for as long as it has objects to look at (60 ms of a program's modules)
         gc.collect()
         gc.freeze()
+        self._ahead.__enter__()
         self.feeder.__enter__()
         try:
             self.sink.__enter__()
         except BaseException:
-            self.feeder.__exit__()
-            gc.unfreeze()
+            self._fall_silent()
             raise
         return self
 
@@ -374,18 +385,23 @@ class Playing:
         try:
             self.sink.__exit__(*raised)
         finally:
-            self.feeder.__exit__()
-            gc.unfreeze()
+            self._fall_silent()
+
+    def _fall_silent(self) -> None:
+        self.feeder.__exit__()
+        self._ahead.__exit__(None, None, None)
+        gc.unfreeze()
 
 
 def on_card(player: Player, device: Device, ended: Callable[[], None]) -> Playing:
     """A player on a sound card. Raises UnbakeError as `plan` and `SoundCardSink` do."""
     planned = plan(device, player.info)
     feeder = Feeder(Resampled(player, planned.sample_rate) if planned.resampled else player)
-    return Playing(feeder, SoundCardSink(feeder, planned, ended), planned.words(), planned.sample_rate)
+    sink = SoundCardSink(feeder, planned, ended)
+    return Playing(feeder, sink, ReadAhead(player), words=planned.words(), device_rate=planned.sample_rate)
 
 
 def on_clock(player: Player) -> Playing:
     """A player that nobody hears, in real time."""
     feeder = Feeder(player)
-    return Playing(feeder, ClockSink(feeder, player.info.sample_rate))
+    return Playing(feeder, ClockSink(feeder, player.info.sample_rate), ReadAhead(player))

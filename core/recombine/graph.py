@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from core.audio.formats import BLOCK_FRAMES, AudioInfo, Block
+from core.audio.held import Held
 from core.audio.read import AudioReader, open_reader
 from core.audio.samples import refuse_bad
 from core.errors import UnbakeError
@@ -167,7 +168,8 @@ class Graph:
 
     `stems` maps the names of `session.stems_used` to their files. With `alone` it gives only what the sum holds
     of these strips, before the master stage. `on_source` is handed every block of the source as it is read, float64
-    [channels, frames], which runs ahead of the output by the latency of the master stage.
+    [channels, frames], which runs ahead of the output by the latency of the master stage. What is `held` of the files
+    is not read from them.
     """
 
     def __init__(
@@ -177,6 +179,7 @@ class Graph:
         *,
         alone: Iterable[str] | None = None,
         on_source: Callable[[Block], None] | None = None,
+        held: Held | None = None,
     ) -> None:
         self._open = ExitStack()
         self._on_source = on_source
@@ -184,11 +187,13 @@ class Graph:
         self.frame = 0
         """The next frame that is given."""
         try:
-            self._source = self._open.enter_context(open_reader(Path(session.source.path)))
+            self._source = self._open.enter_context(open_reader(Path(session.source.path), held=held))
             self.info: AudioInfo = self._source.info
             self._alone = alone is not None
             self._strips = [
-                open_strip(name, session.strips.get(name, Strip()), stems, self.info, self._open, alone=self._alone)
+                open_strip(
+                    name, session.strips.get(name, Strip()), stems, self.info, self._open, alone=self._alone, held=held
+                )
                 for name in (session.changed if alone is None else alone)
             ]
             master = () if self._alone else session.master
@@ -277,7 +282,14 @@ class Graph:
 
 
 def open_strip(
-    name: str, strip: Strip, stems: Mapping[str, Path], source: AudioInfo, stack: ExitStack, *, alone: bool = False
+    name: str,
+    strip: Strip,
+    stems: Mapping[str, Path],
+    source: AudioInfo,
+    stack: ExitStack,
+    *,
+    alone: bool = False,
+    held: Held | None = None,
 ) -> StripDelta:
     """The delta of a strip with its stem and those it listens to, which `stack` closes. Raises as `open_stem` does."""
     if strip.mode == "cancel":
@@ -286,18 +298,20 @@ def open_strip(
         if side not in stems:
             where = f"strips.{name}.chain[{listener(strip, side)}].sidechain"
             raise UnbakeError(f"there is no stem {side}", where=where)
-    stem, *sides = [stack.enter_context(open_stem(each, stems, source)) for each in (name, *strip.sidechains)]
-    whole = stack.enter_context(open_reader(Path(source.path))) if strip.budget < 1.0 else None
+    stem, *sides = [
+        stack.enter_context(open_stem(each, stems, source, held=held)) for each in (name, *strip.sidechains)
+    ]
+    whole = stack.enter_context(open_reader(Path(source.path), held=held)) if strip.budget < 1.0 else None
     delta = StripDelta(name, strip, stem, sides, source=whole, alone=alone)
     stack.callback(delta.close)
     return delta
 
 
-def open_stem(name: str, stems: Mapping[str, Path], source: AudioInfo) -> AudioReader:
+def open_stem(name: str, stems: Mapping[str, Path], source: AudioInfo, *, held: Held | None = None) -> AudioReader:
     """The file of a stem. Raises UnbakeError when `stems` has none of that name or it does not fit the source."""
     if name not in stems:
         raise UnbakeError("there is no such stem for this session", where=f"strips.{name}")
-    reader = open_reader(stems[name])
+    reader = open_reader(stems[name], held=held)
     for what in ("sample_rate", "channels", "frames"):
         ours, theirs = getattr(source, what), getattr(reader.info, what)
         if ours != theirs:
