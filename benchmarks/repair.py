@@ -5,7 +5,7 @@ preset muddy-low-end hears the muddy mix and its stems and knows nothing of the 
 against the clean mix. It is held against doing nothing, against the best curve that is the same for all of them
 (chosen with hindsight), and against the best bell on each whole mix (chosen with hindsight, each time).
 
-    python -m benchmarks.repair [--data DIR] [--cases 12] [--seed 1] [--reference] [--model starter]
+    python -m benchmarks.repair [--data DIR] [--cases 12] [--seed 1] [--reference clean|record] [--model starter]
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ SPEAKERS = ("L", "R")
 PRESET = "muddy-low-end"
 HOLDS_THE_BASS = ("bass", "bassdrums", "rest", "other")
 """Where there is no bass stem, the first of these plays its part."""
+RECORDS = ("eif", "fof")
+"""What the names of multitracks begin with that are of one record."""
 GRID_HZ = np.geomspace(80.0, 800.0, 25)
 GRID_DB = np.arange(-12.0, 0.1, 0.5)
 GRID_Q = (0.2, 0.3, 0.45, 0.6, 0.8, 1.1, 1.5, 2.2, 3.0)
@@ -150,6 +152,7 @@ class Excerpt:
 
     def __init__(self, folder: Path) -> None:
         self.name = folder.name
+        self.record = next((record for record in RECORDS if self.name.startswith(record)), "")
         found = {path.stem: path for path in sorted(folder.glob("*.flac")) if path.stem != "mixture"}
         bass = next(name for name in HOLDS_THE_BASS if name in found)
         self.own_bass = bass == "bass"
@@ -171,13 +174,18 @@ class Excerpt:
         }
 
 
-def repaired(excerpt: Excerpt, fault: Fault | None, model: str | None, *, reference: bool) -> tuple[np.ndarray, bool]:
+def repaired(
+    excerpt: Excerpt, fault: Fault | None, model: str | None, *, reference: np.ndarray | None
+) -> tuple[np.ndarray, bool]:
     """What the preset makes of a mix, float64 [channels, frames], and whether it left it as it was."""
     stems = excerpt.muddied(fault)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         soundfile.write(folder / "mix.wav", np.sum(list(stems.values()), axis=0).T, excerpt.rate, subtype="DOUBLE")
-        soundfile.write(folder / "clean.wav", excerpt.clean.T, excerpt.rate, subtype="DOUBLE")
+        aim_db = None
+        if reference is not None:
+            soundfile.write(folder / "reference.wav", reference.T, excerpt.rate, subtype="DOUBLE")
+            aim_db = finish(reference_balance(folder / "reference.wav"))
         (folder / "stems").mkdir()
         for stem, sound in stems.items():
             soundfile.write(folder / "stems" / f"{stem}.wav", sound.T, excerpt.rate, subtype="FLOAT")
@@ -186,12 +194,11 @@ def repaired(excerpt: Excerpt, fault: Fault | None, model: str | None, *, refere
         session, taken_in = finish(made)
         session, found = finish(sessions.make_stems(session, taken_in=taken_in))
         preset = presets.find(PRESET)
-        aim_db = finish(reference_balance(folder / "clean.wav")) if reference else None
         session = finish(fit_preset(preset, session, found, reference_db=aim_db)).preset.over(session)
         return heard(session, sessions.stem_paths(found)), session.untouched
 
 
-def run_case(excerpt: Excerpt, fault: Fault, model: str | None, *, reference: bool) -> Case:
+def run_case(excerpt: Excerpt, fault: Fault, model: str | None, *, reference: np.ndarray | None) -> Case:
     """One fault."""
     stems = excerpt.muddied(fault)
     muddy = np.sum(list(stems.values()), axis=0)
@@ -209,12 +216,25 @@ def run_case(excerpt: Excerpt, fault: Fault, model: str | None, *, reference: bo
     )
 
 
-def change_db(excerpt: Excerpt, model: str | None, *, reference: bool) -> np.ndarray:
+def change_db(excerpt: Excerpt, model: str | None, *, reference: np.ndarray | None) -> np.ndarray:
     """How far the preset moves each third octave of the clean mix, float64 [bands], dB."""
     out, _ = repaired(excerpt, None, model, reference=reference)
     before, after = (third_octaves(common_powers([sound], excerpt.rate)[0, 0].real) for sound in (excerpt.clean, out))
     there = before > 1e-10 * before.max()
     return np.where(there, np.abs(10.0 * np.log10(np.maximum(after, 1e-30) / np.maximum(before, 1e-30))), 0.0)
+
+
+def references_of(excerpts: list[Excerpt], what: str | None) -> dict[str, np.ndarray]:
+    """What each is held against: nothing, its clean mix, or the next song of its record."""
+    if what is None:
+        return {}
+    if what == "clean":
+        return {excerpt.name: excerpt.clean for excerpt in excerpts}
+    found = {}
+    for excerpt in excerpts:
+        record = [other for other in excerpts if other.record == excerpt.record]
+        found[excerpt.name] = record[(record.index(excerpt) + 1) % len(record)].clean
+    return found
 
 
 def tell(title: str, cases: list[Case]) -> None:
@@ -236,13 +256,21 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=12, help="faults on each multitrack")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--model", help="stems of this model, in place of the true ones")
-    parser.add_argument("--reference", action="store_true", help="with the clean mix as the reference")
+    parser.add_argument(
+        "--reference",
+        choices=("clean", "record"),
+        help="with the clean mix as the reference, or another song of the record",
+    )
     options = parser.parse_args()
     excerpts = [Excerpt(folder) for folder in sorted((data_folder(options.data) / "multitracks").iterdir())]
+    if options.reference == "record":
+        excerpts = [excerpt for excerpt in excerpts if excerpt.record]
+    references = references_of(excerpts, options.reference)
     rng = np.random.default_rng(options.seed)
-    how = {"model": options.model, "reference": options.reference}
     cases = [
-        run_case(excerpt, drawn(rng, with_other=excerpt.has_other), **how)
+        run_case(
+            excerpt, drawn(rng, with_other=excerpt.has_other), options.model, reference=references.get(excerpt.name)
+        )
         for excerpt in excerpts
         for _ in range(options.cases)
     ]
@@ -260,7 +288,9 @@ def main() -> None:
     print(f"best fixed curve for those of 8 dB and more, with hindsight: {fixed_db:+.2f} dB ({curve})")
     for excerpt in excerpts:
         tell(f"  {excerpt.name}", [case for case in large if case.excerpt == excerpt.name])
-    changes = np.array([change_db(excerpt, **how) for excerpt in excerpts])
+    changes = np.array(
+        [change_db(excerpt, options.model, reference=references.get(excerpt.name)) for excerpt in excerpts]
+    )
     print(
         f"clean mixes: no third octave moves by more than {np.median(changes, axis=0).max():.2f} dB in the median; "
         f"the largest of each: {', '.join(f'{change:.1f}' for change in changes.max(axis=1))} dB"

@@ -29,7 +29,7 @@ CORRELATION: Final = 0.5
 MONO_LU: Final = 3.0
 BURIED_LU: Final = -9.0
 LOUD_LU: Final = 0.0
-NO_VOICE_LU: Final = -25.0
+NO_VOICE_LU: Final = -20.0
 """A voice that is so far under the rest is none: what networks leave in the stem of an instrumental."""
 HARSH_DB: Final = 6.0
 SIBILANT_DB: Final = 0.0
@@ -66,6 +66,8 @@ class Context(NamedTuple):
     measured: Measured
     reference_db: NDArray[np.float64] | None = None
     """Balance of a reference in third octaves, dB."""
+    estimated: bool = False
+    """Whether a network made the stems."""
     treated: tuple[str, ...] = ("bass", "other")
     """Stems that the low mids may be cut on."""
 
@@ -85,6 +87,7 @@ def low_mid_excess(context: Context) -> list[Figure]:
         measured.common_of("bass", "other"),
         measured.harmonics,
         measured.sample_rate,
+        estimated=context.estimated,
         reference_db=context.reference_db,
         treat_both=both,
     )
@@ -199,7 +202,8 @@ def mono_loss(context: Context) -> list[Figure]:
     detail = f"in mono it is {value:.1f} LU quieter"
     return [
         Figure(
-            "mono_loss", MASTER, value, "LU", MONO_LU, max(0.0, value - MONO_LU), detail, None,
+            "mono_loss", MASTER, value, "LU", MONO_LU, max(0.0, value - MONO_LU), detail,
+            _loudest(measured, measured.side),
             lambda excess: {"amount": max(0.0, round(10.0 ** (-excess / 20.0), 2))},
         )
     ]  # fmt: skip
@@ -331,7 +335,7 @@ def hum(context: Context) -> list[Figure]:
     value, mains_hz, loudest = best
     lines = f"three lines or more of {mains_hz:.0f} Hz"
     detail = f"in the quietest windows {lines} stand {value:.0f} dB out, at up to {loudest:.0f} dBFS"
-    return [Figure("hum", MASTER, value, "dB", HUM_DB, max(0.0, value - HUM_DB), detail)]
+    return [Figure("hum", MASTER, value, "dB", HUM_DB, max(0.0, value - HUM_DB), detail, _quietest(measured))]
 
 
 def noise(context: Context) -> list[Figure]:
@@ -346,7 +350,8 @@ def noise(context: Context) -> list[Figure]:
     if usual - value < 20.0:
         return []  # no pause: what is quietest is music
     detail = f"{value:.0f} dBFS is left in the quietest windows, {usual - value:.0f} dB under the music"
-    return [Figure("noise", MASTER, value, "dBFS", NOISE_DBFS, max(0.0, value - NOISE_DBFS), detail)]
+    excess = max(0.0, value - NOISE_DBFS)
+    return [Figure("noise", MASTER, value, "dBFS", NOISE_DBFS, excess, detail, _quietest(measured))]
 
 
 FIGURES: Final[tuple[Callable[[Context], list[Figure]], ...]] = (
@@ -415,6 +420,12 @@ def _loudest(measured: Measured, weight: NDArray[Any]) -> tuple[float, float] | 
     sums = np.convolve(weight, np.ones(min(windows, len(weight))), mode="valid")
     start = float(sums.argmax()) * measured.seconds_a_window
     return start, min(start + STRETCH_S, measured.seconds)
+
+
+def _quietest(measured: Measured) -> tuple[float, float] | None:
+    """The stretch around the quietest window that is not silent: where hum and noise are heard."""
+    levels = measured.master.regions.sum(axis=1)
+    return _around(measured, (float(np.where(levels > 0.0, levels, np.inf).argmin()) + 1.0) * measured.seconds_a_window)
 
 
 def _around(measured: Measured, seconds: float) -> tuple[float, float] | None:

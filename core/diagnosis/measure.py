@@ -63,6 +63,8 @@ class Measured(NamedTuple):
     """Loudness of what is left when left and right are added up (and shared out to both again)."""
     lows: NDArray[np.float32]
     """Below 120 Hz, window by window: power of left, of right, and what they have in common, float32 [windows, 3]."""
+    side: NDArray[np.float32]
+    """Power of the difference of left and right, window by window, float32 [windows]: what is lost in mono."""
     quiet: NDArray[np.float64]
     """Mean power spectrum of the quietest windows, float64 [bins], bins `bin_hz` apart."""
     bin_hz: float
@@ -139,6 +141,7 @@ class _Meters:
         self._loudness = {name: _loudness(info, info.speakers) for name in (*names, "", "mono")}
         self._regions: list[NDArray[np.float32]] = []
         self._lows: list[NDArray[np.float32]] = []
+        self._side: list[float] = []
         self._quiet: list[tuple[float, int, NDArray[np.float64]]] = []
         windows = 2 * info.frames // size + 1
         self._quiet_most = max(1, min(MOST_QUIET, round(QUIET_SHARE * windows)))
@@ -170,6 +173,8 @@ class _Meters:
             left, right = (of_master[channel, self._low_bins] for channel in self._pair)
             figures = [np.vdot(left, left).real, np.vdot(right, right).real, np.vdot(left, right).real]
             self._lows.append(np.array(figures, dtype=np.float32))
+            side = of_master[self._pair[0]] - of_master[self._pair[1]]
+            self._side.append(np.vdot(side, side).real)
         total = float(power[0].sum())
         if total > 0.0:
             entry = (-total, len(self._regions), power[0])
@@ -210,6 +215,7 @@ class _Meters:
             master=Part(loud[""], master_power, regions[:, 0]),
             mono_lufs=loud["mono"],
             lows=np.array(self._lows, dtype=np.float32).reshape(-1, 3) * scale,
+            side=np.array(self._side, dtype=np.float32) * scale,
             quiet=scale * np.mean(quiet, axis=0) if quiet else np.zeros(size // 2 + 1),
             bin_hz=self._bin_hz,
             harmonics=self._notes.result(),

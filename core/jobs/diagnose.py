@@ -75,12 +75,13 @@ def _findings(
     report = yield from inspect_file(source)
     measured = yield from _measured(source, stems)
     known, _ = presets.all_presets()
+    estimated = session.separation.stems_from is None
     return Diagnosis(
         path=os.fspath(source),
         model=session.separation.model,
-        estimated=session.separation.stems_from is None,
+        estimated=estimated,
         seconds=time.monotonic() - started,
-        findings=findings(Context(measured, reference_db), known),
+        findings=findings(Context(measured, reference_db, estimated), known),
         faults=tuple(report.faults),
     )
 
@@ -112,7 +113,7 @@ def fit_stems(
     if not preset.fits:
         return FittedPreset(preset)
     measured = yield from _measured(Path(session.source.path), stems)
-    return fit(preset, session, Context(measured, reference_db))
+    return fit(preset, session, Context(measured, reference_db, session.separation.stems_from is None))
 
 
 _last: tuple[object, Measured] | None = None

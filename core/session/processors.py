@@ -102,7 +102,7 @@ HighEdge = Annotated[
     Meta(
         title="to",
         description="upper edge of what is treated",
-        extra={"bare": False, "named": {192_000.0: "the highest"}},
+        extra={"bare": False, "named": {192_000.0: "the top"}},
     ),
 ]
 Knee = Annotated[

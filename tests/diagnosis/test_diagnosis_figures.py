@@ -114,6 +114,18 @@ def test_what_is_found_is_where_it_was_put(tmp_path: Path) -> None:
     loud = figures_of(tmp_path, vocals=10.0 * late)["vocal_surplus"]
     assert loud.stretch is not None
     assert loud.stretch[0] > 6.0
+    late_wide = wide()
+    late_wide[:, : 8 * RATE] = CLEAN["other"][:, : 8 * RATE]
+    lost = figures_of(tmp_path, other=late_wide)["mono_loss"]
+    assert lost.stretch is not None
+    assert lost.stretch[0] > 6.0
+    paused = with_pauses(CLEAN["other"], 0.0)
+    paused[:, : 9 * RATE] = CLEAN["other"][:, : 9 * RATE]
+    paused += 0.002 * np.random.default_rng(9).standard_normal(paused.shape)
+    silent = {name: np.zeros_like(CLEAN["vocals"]) for name in STEMS}
+    noisy = figures_of(tmp_path, **silent | {"other": paused})["noise"]
+    assert noisy.stretch is not None
+    assert noisy.stretch[0] > 6.5
     kick = figures_of(tmp_path, **FAULTS["kick_masking"])["kick_masking"]
     assert kick.values is not None
     assert kick.values(2.0)["freq_hz"] == pytest.approx(60.0, rel=0.15)

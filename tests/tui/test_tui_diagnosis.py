@@ -16,9 +16,8 @@ from core.events import finish
 from core.jobs import diagnose, messages, sessions
 from core.recombine.graph import Moved
 from core.session import files, presets
-from core.session.document import Strip
 from core.session.processors import Bell
-from core.strips.chain import build_strip
+from tests.diagnosis.diagnosis_sounds import RATE, STEMS, bass_line, beats, pad, treated, voice
 from tui.config import Config
 from tui.desk.bench import Insert
 from tui.panels.diagnosis import DiagnosisPanel
@@ -27,40 +26,18 @@ from tui.panels.preview import PreviewPanel
 from tui.widgets.curve import Curve
 from tui.widgets.transfer import Transfer
 
-RATE = 44_100
-SECONDS = 8.0
-FAULT = Bell(freq_hz=260.0, gain_db=15.0, q=1.0)
-
-
-def plucked() -> np.ndarray:
-    """Notes of a bass over an octave and a half, whose harmonics fall by 10 dB an octave: float64 [2, frames]."""
-    time = np.arange(round(SECONDS * RATE)) / RATE
-    line = np.zeros_like(time)
-    for number, start in enumerate(np.arange(0.0, SECONDS, 0.4)):
-        first, last = round(start * RATE), min(len(time), round((start + 0.4) * RATE))
-        note, pitch = time[: last - first], (41.2, 55.0, 49.0, 61.7, 73.4, 65.4, 82.4, 110.0)[number % 8]
-        for harmonic in range(1, 25):
-            sine = np.sin(2 * np.pi * harmonic * pitch * note)
-            line[first:last] += harmonic ** (-10.0 / 6.02) * sine * np.exp(-3.0 * note)
-    return 0.1 * np.stack([line, line])
+FAULT = Bell(freq_hz=220.0, gain_db=15.0, q=0.8)
 
 
 @pytest.fixture
 def muddy(tmp_path: Path) -> Path:
     """A song whose bass has a bell too much in its low mids, with the four stems it is the sum of."""
-    rng = np.random.default_rng(5)
-    time = np.arange(round(SECONDS * RATE)) / RATE
-    sounds = {
-        "vocals": 0.05 * np.stack([np.sin(2 * np.pi * 440 * time)] * 2),
-        "drums": 0.1 * rng.standard_normal((1, len(time))) * np.exp(-20 * (time % 0.5)) * np.ones((2, 1)),
-        "bass": build_strip("bass", Strip(chain=(FAULT,)), RATE, ("L", "R")).process(plucked()),
-        "other": 0.005 * rng.standard_normal((2, len(time))),
-    }
+    sounds = dict(zip(STEMS, (voice(), beats(), treated(bass_line(), FAULT), pad()), strict=True))
     folder = tmp_path / "muddy"
     (folder / "stems").mkdir(parents=True)
-    total = np.zeros((2, len(time)))
+    total = np.zeros_like(sounds["bass"])
     for name, sound in sounds.items():
-        stem = np.rint(sound * 2**23) / 2**23
+        stem = np.rint(0.25 * (sound - sound.mean()) * 2**23) / 2**23
         soundfile.write(folder / "stems" / f"{name}.wav", stem.T, RATE, subtype="FLOAT")
         total += stem
     soundfile.write(folder / "song.wav", total.T, RATE, subtype="PCM_24")
