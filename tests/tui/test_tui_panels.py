@@ -322,6 +322,20 @@ async def test_how_exactly_and_where_first_is_chosen(workstation, song: Path, mo
         assert request.from_seconds > 1.0
 
 
+async def test_how_sensitive_each_stem_is_can_be_typed(workstation, song: Path) -> None:
+    async with workstation(song, size=(110, 30)) as driver:
+        desk = await driver.opened()
+        await driver.press("S", *["down"] * 6, "equals_sign", *"vocals=11", "enter")
+        assert "figures from 0 to 10" in driver.text()
+        await driver.press(*["backspace"] * 9, *"strings=3", "enter", "enter")
+        assert "starter makes no stem strings" in driver.text()
+        await driver.press("equals_sign", *["backspace"] * 9, *"vocals=3,drums=7", "enter", "enter")
+        await driver.until(lambda: desk.bench.stems, "the stems", 60.0)
+        assert desk.bench.session.separation.sensitivity == {"vocals": 3.0, "drums": 7.0}
+        await driver.press("S")
+        assert "vocals=3,drums=7" in driver.text()
+
+
 async def test_stems_of_another_tool_are_taken_in(workstation, song: Path) -> None:
     async with workstation(song, size=(110, 30)) as driver:
         desk = await driver.opened()
@@ -347,7 +361,7 @@ async def test_the_demo_is_done_and_opened(workstation, tmp_path: Path) -> None:
         await driver.press("O", "ctrl+u", *str(tmp_path / "demo"), "enter")
         await driver.until(lambda: driver.desk.bench.located, "the song", 120.0)
         desk = await driver.opened()
-        assert desk.bench.session.changed == ("bass",)
+        assert desk.bench.session.changed == ("vocals",)
         await driver.until(lambda: "rest exact" in driver.text(), "the proof", 60.0)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from core.errors import UnbakeError
+from tui import typed
 
 MODULES = "tui.cli.commands"
 SESSION = "a session, such as song.unbake.toml"
@@ -165,21 +166,6 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _sensitivity(text: str) -> dict[str, float]:
-    """Stems and figures, such as `vocals=3,drums=7`."""
-    found: dict[str, float] = {}
-    for part in text.split(","):
-        stem, _, figure = (piece.strip() for piece in part.partition("="))
-        try:
-            value = float(figure)
-        except ValueError:
-            value = math.nan
-        if not stem or stem in found or not 0.0 <= value <= 10.0:
-            raise UnbakeError("must be stems with figures from 0 to 10, such as vocals=3,drums=7", where=text)
-        found[stem] = value
-    return found
-
-
 def _rate(text: str) -> int:
     """A sample rate that can be written."""
     if not (text.isascii() and text.isdigit() and 8000 <= int(text) <= 384_000):
@@ -267,7 +253,7 @@ def _separate(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--compile", action="store_true", help="have torch compile the network first")
     parser.add_argument(
         "--sensitivity",
-        type=_sensitivity,
+        type=typed.sensitivity,
         default={},
         metavar="A=X,B=Y",
         help="of stems, 0 (keeps bleed, few artefacts) to 10 (clean and watery); 5 is what the network gives",

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple, cast
 
+import msgspec
+
 from core.errors import UnbakeError
 from core.jobs import sessions
 from core.separation import stems
 from core.separation.device import PRECISIONS, Precision, check_precision
 from core.session.document import Separation, Session
-from tui import actions
+from tui import actions, typed
 from tui.panels.form import Field, Form
 from tui.paths import short
 
@@ -27,7 +29,7 @@ class Wanted(NamedTuple):
 
 
 class SeparateForm(Form[Wanted]):
-    """Model, passes, device, precision, or a folder."""
+    """Model, passes, device, precision, or a folder; and the sensitivity of stems."""
 
     title_text = "separate"
     go_title = "separate"
@@ -50,6 +52,13 @@ class SeparateForm(Form[Wanted]):
             Field(
                 "align", "align them", "yes" if now.align else "no", ("no", "yes"), about="take out an offset they have"
             ),
+            Field(
+                "sensitivity",
+                "sensitivity",
+                typed.sensitivity_text(now.sensitivity),
+                about="such as vocals=3,drums=7; 0 to 10, 5 as it came",
+                check=_sensitivity,
+            ),
         ]
         self._describe()
 
@@ -67,7 +76,8 @@ class SeparateForm(Form[Wanted]):
             folder = Path(values["stems_from"]).expanduser()
             if not folder.is_dir():
                 raise UnbakeError("no such folder", where=folder)
-            return Wanted(self._external(str(folder.absolute()), values["align"] == "yes"), values["device"])
+            wanted = self._external(str(folder.absolute()), values["align"] == "yes")
+            return Wanted(_with_sensitivity(wanted, values["sensitivity"]), values["device"])
         model = self._models.get(values["model"])
         if model is None:
             raise UnbakeError("no model is installed", remedy=f"{actions.key('panel.models')} lists the models")
@@ -78,7 +88,7 @@ class SeparateForm(Form[Wanted]):
         wanted = (model.name, overlap, precision, None)
         same = (now.model, now.overlap, now.precision, now.stems_from) == wanted
         fresh = Separation(model=model.name, stems=model.stems, overlap=overlap, precision=precision)
-        return Wanted(now if same else fresh, values["device"])
+        return Wanted(_with_sensitivity(now if same else fresh, values["sensitivity"]), values["device"])
 
     def _external(self, folder: str, align: bool) -> Separation:
         now = self._session.separation
@@ -89,6 +99,22 @@ class SeparateForm(Form[Wanted]):
     def _describe(self) -> None:
         model = self._models.get(self.field("model").value)
         self.field("model").about = "" if model is None else ", ".join(model.stems)
+
+
+def _sensitivity(text: str) -> dict[str, float]:
+    return typed.sensitivity(text) if text.strip() else {}
+
+
+def _with_sensitivity(separation: Separation, text: str) -> Separation:
+    """The separation with these figures; other figures make other stems. UnbakeError for a stem it does not make."""
+    levels = _sensitivity(text)
+    if levels == separation.sensitivity:
+        return separation
+    unknown = sorted(levels.keys() - set(separation.stems)) if separation.stems else []
+    if unknown:
+        stems = ", ".join(separation.stems)
+        raise UnbakeError(f"{separation.model} makes no stem {unknown[0]}", remedy=f"it makes: {stems}")
+    return msgspec.structs.replace(separation, sensitivity=levels, hashes={})
 
 
 def _overlap(text: str) -> float:
