@@ -22,8 +22,8 @@ DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent / "tests" / "tui"))
 
 SIZE = (120, 36)
-KEYS = ("3", "e", "j", "j", "j", "j", "shift+tab", "shift+tab", *"l" * 52, "tab", "tab")
-"""The bass, the gain of its bell, and the playhead a way into the song."""
+KEYS = ("1", "shift+tab", *"l" * 52, "tab", "tab", *"j" * 8)
+"""The voice, the range of its de-esser, and the playhead a way into the song."""
 CELL_WIDTH, CELL_HEIGHT, BASELINE = 12.2, 24.4, 18.5
 DOT = 4.0
 BRAILLE = re.compile("[\u2800-\u28ff]")

@@ -20,7 +20,7 @@ from core.measure.null import NullReport, null_test
 from core.separation.separate import SeparationRequest
 
 MODEL = "starter"
-PRESET = "muddy-low-end"
+PRESET = "sibilance"
 HEADROOM = 10.0 ** (-1.0 / 20.0)
 
 
