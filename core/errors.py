@@ -54,6 +54,7 @@ def refusal(error: BaseException) -> UnbakeError | None:
     if isinstance(error, MemoryError):
         return UnbakeError("out of memory", remedy="close other programs, or give --device cpu")
     if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
-        near = error.object[max(0, error.start - 40) : error.end + 40]
+        before, after = error.object[: error.start], error.object[error.start :]
+        near = before.rpartition("\n")[2][-60:] + after.partition("\n")[0][:60]
         return UnbakeError(f"a name that is not valid UTF-8: {near!a}", remedy="rename the file")
     return None

@@ -11,7 +11,9 @@ from typing import Any
 
 import msgspec
 
+from core.atomic import same_file
 from core.audio.hashes import sha256_file
+from core.errors import UnbakeError, os_error
 from core.measure.loudness import Loudness
 from core.recombine.delivery import Levelling
 from core.recombine.render import OversPolicy, Rendered
@@ -19,8 +21,11 @@ from core.separation import stems
 from core.session import files, words
 from core.session.document import Session
 from core.session.fits import Value
+from core.session.profiles import Profile
 
 SCHEMA = 1
+SUFFIX = ".unbake.json"
+"""Of the certificate beside an output."""
 
 
 class LoudnessFigures(msgspec.Struct, frozen=True):
@@ -91,7 +96,10 @@ class Certificate(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """A certificate with hashes, the whole document, and who holds the rights."""
+    """A certificate with hashes, the whole document, and who holds the rights.
+
+    `profile` and `overs` are what was asked for beside the session: with them the render can be made again.
+    """
 
     unbake: str
     made_at: str
@@ -102,6 +110,8 @@ class Report(msgspec.Struct, frozen=True):
     changes: list[str]
     rights: dict[str, Any]
     document: dict[str, Any]
+    profile: Profile | None = None
+    overs: OversPolicy | None = None
     schema: int = SCHEMA
 
 
@@ -149,7 +159,14 @@ def certify(
     )
 
 
-def full_report(session: Session, certificate: Certificate, version: str) -> Report:
+def full_report(
+    session: Session,
+    certificate: Certificate,
+    version: str,
+    *,
+    profile: Profile | None = None,
+    overs: OversPolicy | None = None,
+) -> Report:
     """The certificate with hashes of all files as they lie on disk now. Raises UnbakeError when one can't be read."""
     return Report(
         unbake=version,
@@ -161,7 +178,42 @@ def full_report(session: Session, certificate: Certificate, version: str) -> Rep
         changes=words.of_session(session),
         rights=session.rights,
         document=files.to_tables(session),
+        profile=profile,
+        overs=overs,
     )
+
+
+def read_report(path: Path) -> Report:
+    """A report that `as_json` wrote. Raises UnbakeError for anything else."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise os_error(error, path) from error
+    try:
+        report = msgspec.json.decode(raw, type=Report)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        remedy = "repair and render write one beside each output"
+        raise UnbakeError(f"is no certificate of unbake ({error})", where=path, remedy=remedy) from error
+    if report.schema > SCHEMA:
+        raise UnbakeError(f"made by a newer unbake (schema {report.schema}, this one reads {SCHEMA})", where=path)
+    return report
+
+
+def place_beside(out: Path) -> Path:
+    """Where the certificate of an output lies: `NAME.unbake.json` beside it.
+
+    `NAME.EXT.unbake.json` where something else has that name, such as the certificate of `NAME` in another format.
+    """
+    place = out.with_suffix(SUFFIX)
+    return place if not place.exists() or certifies(place, out) else out.with_name(out.name + SUFFIX)
+
+
+def certifies(place: Path, out: Path) -> bool:
+    """Whether a certificate of this output lies there."""
+    try:
+        return same_file(Path(read_report(place).render.output), out)
+    except UnbakeError:
+        return False
 
 
 def as_json(report: Report) -> str:

@@ -14,7 +14,7 @@ from core.audio.outputs import OutputFormat, default_output_path, output_format
 from core.audio.probe import probe
 from core.errors import UnbakeError
 from core.events import Note, Operation
-from core.handover.certificate import Certificate, as_json, as_markdown, certify, full_report
+from core.handover.certificate import Certificate, as_json, as_markdown, certifies, certify, full_report, place_beside
 from core.jobs import plugins, sessions
 from core.jobs.diagnose import fit_preset, reference_balance
 from core.recombine.render import OversPolicy, render
@@ -156,9 +156,9 @@ def render_document(
 ) -> Operation[tuple[Session, Certificate]]:
     """Renders a session as it is given, saved at `session_path` or not, and gives it with the hashes of its stems.
 
-    With `edit` it is saved under that name when the hashes are new; without, nothing but the output and the report is
-    written. `stems_from` uses other stems for this render, which is never saved. Raises UnbakeError when the source is
-    gone or changed, or a strip has no stem.
+    With `edit` it is saved under that name when the hashes are new; without, nothing but the output, its certificate
+    and the report are written. `stems_from` uses other stems for this render, which is never saved. Raises UnbakeError
+    when the source is gone or changed, or a strip has no stem.
     """
     started = time.monotonic()
     check_device_name(device)
@@ -200,7 +200,10 @@ def _destination(
     fmt = _format(source, delivery, profile)
     out = delivery.out if delivery.out is not None else default_output_path(source, fmt)
     _check_place(out, source, kept, delivery.force)
-    if delivery.report is not None:
+    beside = place_beside(out)
+    if not certifies(beside, out):
+        _check_place(beside, source, kept, delivery.force)
+    if delivery.report is not None and not same_file(delivery.report, beside):
         _check_place(delivery.report, source, {**kept, "the output": [out]}, delivery.force)
     return fmt, out
 
@@ -267,8 +270,11 @@ def _deliver(
         wall_seconds=time.monotonic() - started,
         fitted=fitted,
     )
-    if delivery.report is not None:
-        report = full_report(session, certificate, metadata.version("unbake"))
+    report = full_report(session, certificate, metadata.version("unbake"), profile=profile, overs=delivery.overs)
+    beside = place_beside(out)
+    # the output that it replaces the certificate of was replaced just now
+    write_text_atomically(beside, as_json(report), force=delivery.force or certifies(beside, out))
+    if delivery.report is not None and not same_file(delivery.report, beside):
         text = as_json(report) if delivery.report.suffix.lower() == ".json" else as_markdown(report)
         write_text_atomically(delivery.report, text, force=delivery.force)
     if not certificate.passed:

@@ -324,6 +324,15 @@ def _null(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--align", action="store_true", help="also measure with delay, gain and polarity taken out")
 
 
+def _verify(commands: argparse._SubParsersAction) -> None:
+    about = (
+        "holds a certificate (--report NAME.json) against its files, and renders again; exit 1 when anything differs"
+    )
+    parser = _add(commands, "verify", about, "unbake verify song.repaired.wav", "verify:run")
+    _file(parser, "certificate", "a certificate NAME.unbake.json, or the output that it lies beside")
+    _device(parser)
+
+
 def _play(commands: argparse._SubParsersAction) -> None:
     about = "listen: a sound card, a browser over ssh -L, or a WAV on stdout for a pipe"
     parser = _add(commands, "play", about, "unbake play song.unbake.toml --stream n --stdout | mpv -", "play:run")
@@ -521,6 +530,7 @@ COMMANDS: dict[str, Callable[[argparse._SubParsersAction], None]] = {
     "repair": _repair,
     "render": _render,
     "null": _null,
+    "verify": _verify,
     "play": _play,
     "session": _session,
     "presets": _presets,

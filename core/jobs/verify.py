@@ -1,0 +1,186 @@
+"""A certificate held against the files it speaks of, and the render made once more."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from core import places
+from core.audio.hashes import hashing
+from core.audio.outputs import output_format
+from core.audio.probe import probe
+from core.errors import UnbakeError, os_error
+from core.handover.certificate import SUFFIX, Report, read_report
+from core.jobs import plugins, sessions
+from core.measure.null import null_test
+from core.recombine.render import render
+from core.session import files
+from core.session.toml import Origin
+
+if TYPE_CHECKING:
+    from core.events import Operation
+    from core.recombine.render import Rendered
+    from core.session.document import Session
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """One thing that a certificate says, and whether it is so; None where that can't be told and need not be."""
+
+    what: str
+    passed: bool | None
+    detail: str
+
+
+class Verification(msgspec.Struct, frozen=True):
+    """All of them, in the words of `unbake verify --json`."""
+
+    certificate: str
+    output: str
+    passed: bool
+    checks: list[Checked]
+    schema: int = 1
+
+
+def verify(path: Path, *, device: str = "auto") -> Operation[Verification]:
+    """Holds a certificate against output, source, session and stems, and renders again. `path` may be the output, too.
+
+    Nothing of it is changed; stems that are no longer in the store are made anew. Raises UnbakeError when it is no
+    certificate. What is missing or otherwise is a check that fails, not an error.
+    """
+    path = _certificate_of(path)
+    report = read_report(path)
+    render_of = report.render
+    output, source = _lies(render_of.output, path), _lies(render_of.source, path)
+    as_certified = yield from _same(output, report.output_sha256)
+    source_check = yield from _file("source", source, report.source_sha256)
+    session = files.from_tables(report.document, Origin(str(path)), check=False)
+    session = msgspec.structs.replace(session, source=msgspec.structs.replace(session.source, path=str(source)))
+    checks = [source_check, _session(report, session), _proof(report)]
+    if not source_check.passed:
+        checks.append(Checked("render", None, "can't be made again without the source"))
+        output_check = yield from _file("output", output, report.output_sha256)
+    else:
+        with _room() as folder:
+            again = Path(folder) / output.name
+            stems_check, rendered = yield from _rendered_again(report, session, again, device)
+            checks.append(stems_check)
+            if rendered is None:
+                output_check = yield from _file("output", output, report.output_sha256)
+            else:
+                repeated = yield from _same(again, report.output_sha256)
+                checks.append(_repeated(report, repeated=bool(repeated)))
+                output_check = yield from _output(output, again, as_certified=as_certified, repeated=bool(repeated))
+    checks.insert(0, output_check)
+    passed = all(check.passed is not False for check in checks)
+    return Verification(os.fspath(path.absolute()), os.fspath(output), passed, checks)
+
+
+def _certificate_of(path: Path) -> Path:
+    """A file itself, or the certificate that lies beside it where it is an output."""
+    for place in (path.with_suffix(SUFFIX), path.with_name(path.name + SUFFIX)):
+        if place != path and place.exists() and Path(read_report(place).render.output).name == path.name:
+            return place
+    return path
+
+
+def _lies(path: str, certificate: Path) -> Path:
+    """Where a file of a certificate lies: where it was, or beside the certificate when both were moved."""
+    beside = certificate.parent / Path(path).name
+    return beside if not Path(path).exists() and beside.exists() else Path(path)
+
+
+def _room() -> tempfile.TemporaryDirectory[str]:
+    """A folder for the second render, where stems lie: there is room for files of this size."""
+    try:
+        places.cache().mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(dir=places.cache(), prefix="verify-")
+    except OSError as error:
+        raise os_error(error, places.cache()) from error
+
+
+def _same(path: Path, sha256: str) -> Operation[bool | None]:
+    """Whether a file is the one of this hash; None when it is gone."""
+    return None if not path.exists() else (yield from hashing(path)) == sha256
+
+
+def _file(what: str, path: Path, sha256: str) -> Operation[Checked]:
+    found = yield from _same(path, sha256)
+    if found is None:
+        return Checked(what, False, f"{path} is gone")
+    return Checked(what, found, f"{path} {'is as certified' if found else 'has changed since (its SHA-256 differs)'}")
+
+
+def _session(report: Report, certified: Session) -> Checked:
+    """The session may have been worked on since: that is told, and no fault."""
+    if report.render.session is None or not (path := Path(report.render.session)).exists():
+        return Checked("session", None, "is no longer there; the certificate holds a copy")
+    try:
+        now = files.load(path)
+    except UnbakeError as error:
+        return Checked("session", None, f"can't be read any more: {error}")
+    same = now.separation == certified.separation and now.strips == certified.strips and now.master == certified.master
+    return Checked("session", True if same else None, f"{path} {'is as certified' if same else 'was edited since'}")
+
+
+def _proof(report: Report) -> Checked:
+    proof = report.render.certificate
+    if proof.identical:
+        return Checked("proof", report.render.passed, "identical to the source, sample for sample")
+    figure, bound = proof.render_residual_dbfs, proof.quantisation_dbfs
+    if figure is None or bound is None:
+        return Checked("proof", report.render.passed, "held when it was made" if report.render.passed else "FAILED")
+    return Checked("proof", report.render.passed and figure <= bound, f"{figure:.2f} dBFS, of {bound:.2f} allowed")
+
+
+def _rendered_again(
+    report: Report, session: Session, again: Path, device: str
+) -> Operation[tuple[Checked, Rendered | None]]:
+    """The stems held against the certificate, and the render; None where it can't be made."""
+    try:
+        files.check_strips(session, Origin(report.render.session or "the certificate"))
+        yield from plugins.trying(session)
+        _, stems = yield from sessions.stems_for(session, device=device)
+        found = {} if stems is None else stems.hashes
+        other = sorted(name for name, known in report.stem_sha256.items() if found.get(name, known) != known)
+        used = f"{len(found)} stems" if found else "none needed"
+        detail = f"{', '.join(other)} came out otherwise" if other else f"{used}, as certified" if found else used
+        fmt = output_format(probe(Path(session.source.path)), again, report.render.subtype, report.render.sample_rate)
+        rendered = yield from render(
+            session, sessions.stem_paths(stems), again, fmt, profile=report.profile, overs=report.overs
+        )
+    except UnbakeError as error:
+        return Checked("render", False, f"can't be made again: {error}"), None
+    return Checked("stems", not other, detail), rendered
+
+
+def _repeated(report: Report, *, repeated: bool) -> Checked:
+    if repeated:
+        return Checked("render", True, "made again, byte for byte")
+    version = metadata.version("unbake")
+    why = f"; it was made by unbake {report.unbake}, this is {version}" if version != report.unbake else ""
+    return Checked("render", False, f"made again, it comes out otherwise{why}")
+
+
+def _output(output: Path, again: Path, *, as_certified: bool | None, repeated: bool) -> Operation[Checked]:
+    """The output itself; where its bytes are others, whether its samples are those of the render."""
+    if as_certified is None:
+        return Checked("output", False, f"{output} is gone")
+    if as_certified:
+        return Checked("output", True, f"{output} is as certified")
+    changed = f"{output} has changed since (its SHA-256 differs)"
+    if not repeated:
+        return Checked("output", False, changed)
+    try:
+        found = yield from null_test(again, output)
+    except UnbakeError as error:
+        return Checked("output", False, f"{changed}: {error}")
+    if found.identical:
+        return Checked("output", True, f"{output} has other bytes than certified (its tags?), but the very samples")
+    peak = found.residual.peak_dbfs
+    far = "" if peak is None else f" and is up to {peak:.1f} dBFS off"
+    return Checked("output", False, changed + far)
