@@ -70,7 +70,7 @@ FAULTS: dict[str, dict[str, np.ndarray]] = {
     "kick_masking": {"bass": 6.0 * CLEAN["bass"], "drums": beats(low_level=0.1)},
     "low_end_width": {"bass": 2.0 * opposed(), "drums": 0.1 * CLEAN["drums"]},
     "mono_loss": {"other": wide()},
-    "vocal_deficit": {"vocals": voice(level=0.01)},
+    "vocal_deficit": {"vocals": voice(level=0.02)},
     "vocal_surplus": {"vocals": voice(level=1.0)},
     "harshness": {"vocals": treated(voice(), Bell(freq_hz=3000.0, gain_db=18.0, q=4.0))},
     "sibilance": {"vocals": voice(hiss=6.0)},

@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 import pytest
 import soundfile
+from textual.screen import Screen
 from tui_pictures import KEPT, PIN, Picture, differences, strips, taken, tidy
 from tui_player import FakePlayer
 
@@ -103,13 +104,23 @@ class Album:
     async def press(self, *keys: str) -> None:
         await self.driver.press(*keys)
 
-    async def take(self, name: str, *, meanwhile: str = "asking") -> None:
-        """Takes what is on the screen, at every size; workers of the group `meanwhile` may still be at it."""
+    async def take(self, name: str, *, meanwhile: str = "asking", over: Callable[[], Screen] | None = None) -> None:
+        """Takes what is on the screen, at every size; workers of the group `meanwhile` may still be at it.
+
+        With `over` such a screen is laid over it each time.
+        """
         for size in SIZES:
             await self.driver.pilot.resize_terminal(*size)
+            if over is not None:
+                # what lies below finds out whether it needs a scrollbar when it comes to it: let it come to rest first
+                await self._settled(meanwhile)
+                self.driver.app.push_screen(over())
             complaint = differences(f"{name}-{size[0]}x{size[1]}", await self._settled(meanwhile))
             if complaint:
                 self.complaints.append(complaint)
+            if over is not None:
+                self.driver.app.pop_screen()
+                await self.driver.pilot.pause()
 
     async def _settled(self, meanwhile: str) -> Picture:
         """What is on the screen once nothing more comes."""
@@ -311,9 +322,7 @@ async def test_forms_questions_and_notices(album, session_with) -> None:
         await pictures.take("typed")
         await pictures.press("escape")
         answers = [Answer("s", "save it and quit"), Answer("l", "leave it and quit: the journal keeps every edit")]
-        app.push_screen(Ask("song.unbake.toml is not saved.", answers))
-        await pictures.take("question")
-        await pictures.press("escape")
+        await pictures.take("question", over=lambda: Ask("song.unbake.toml is not saved.", answers))
         desk.complain(UnbakeError("no space left on device", where="song.unbake.toml", remedy="make room"))
         await pictures.take("notice")
         app.clear_notifications()
