@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import time
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from core.events import Operation
     from core.recombine.render import Rendered
     from core.session.document import Session
+
+
+LEFT_SECONDS: Final = 86_400.0
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -95,9 +100,15 @@ def _lies(path: str, certificate: Path) -> Path:
 
 
 def _room() -> tempfile.TemporaryDirectory[str]:
-    """A folder for the second render, where stems lie: there is room for files of this size."""
+    """A folder for the second render, where stems lie: there is room for files of this size.
+
+    What one that was killed left there is removed after a day.
+    """
     try:
         places.cache().mkdir(parents=True, exist_ok=True)
+        for left in places.cache().glob("verify-*"):
+            if time.time() - left.stat().st_mtime > LEFT_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
         return tempfile.TemporaryDirectory(dir=places.cache(), prefix="verify-")
     except OSError as error:
         raise os_error(error, places.cache()) from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,16 @@ def test_a_certificate_holds_and_the_render_comes_out_again(unbake, certificate:
     assert "verdict" in said
     assert "holds" in said
     assert "made again, byte for byte" in said
+
+
+def test_what_a_killed_one_left_is_removed_after_a_day(unbake, certificate: Path) -> None:
+    cache = Path(os.environ["UNBAKE_CACHE"])
+    for name, age_seconds in (("verify-old", 90_000.0), ("verify-new", 60.0)):
+        (cache / name).mkdir()
+        (cache / name / "out.wav").write_bytes(b"half")
+        os.utime(cache / name, (time.time() - age_seconds,) * 2)
+    assert unbake("verify", certificate).code == 0
+    assert [path.name for path in cache.glob("verify-*")] == ["verify-new"]
 
 
 @pytest.mark.parametrize("preset", ["untouched", "low-end-mono"])
