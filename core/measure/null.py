@@ -9,14 +9,18 @@ from __future__ import annotations
 import math
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
 
+from core.atomic import check_output
 from core.audio.formats import BLOCK_FRAMES
+from core.audio.outputs import output_format
 from core.audio.read import AudioReader, open_reader
 from core.audio.samples import find_bad
+from core.audio.write import open_writer
 from core.errors import UnbakeError
 from core.events import Note, Operation, Progress
 from core.measure.align import MAX_DELAY_SECONDS, NOTHING_IN_COMMON, SHIFT_TAPS, Alignment, estimate, fractional, shift
@@ -91,21 +95,35 @@ def default_threshold_dbfs(a: AudioInfo, b: AudioInfo) -> float:
     return THRESHOLD_16_BIT_DBFS if min(bits, default=32) <= 16 else THRESHOLD_DBFS
 
 
-def null_test(a: Path, b: Path, *, threshold_dbfs: float | None = None, align: bool = False) -> Operation[NullReport]:
+def null_test(
+    a: Path,
+    b: Path,
+    *,
+    threshold_dbfs: float | None = None,
+    align: bool = False,
+    listen: Path | None = None,
+    force: bool = False,
+) -> Operation[NullReport]:
     """Subtracts B from A and measures what is left; with `align` also after taking out delay, polarity and gain.
 
+    With `listen` what is left is written there, as 32-bit float, A - B as the files lie, as long as the longer of them.
     Raises UnbakeError when the files have different sample rates or channels, hold NaN or infinite samples, or can't
     be read. Different lengths never pass; a Note says so.
     """
     if threshold_dbfs is not None and math.isnan(threshold_dbfs):
         raise UnbakeError("the threshold is not a number", where=str(threshold_dbfs), remedy="give it in dBFS, as -90")
-    with open_reader(a) as reader_a, open_reader(b) as reader_b:
+    with open_reader(a) as reader_a, open_reader(b) as reader_b, ExitStack() as stack:
         info_a, info_b = reader_a.info, reader_b.info
         _comparable(info_a, info_b)
         if info_a.frames != info_b.frames:
             yield Note(_lengths(info_a, info_b))
         threshold = default_threshold_dbfs(info_a, info_b) if threshold_dbfs is None else threshold_dbfs
         total = max(info_a.frames, info_b.frames)
+        written = None
+        if listen is not None:
+            check_output(listen, [a, b], force)
+            fmt = output_format(info_a, listen, "FLOAT")
+            written = stack.enter_context(open_writer(listen, fmt, frames=total, force=force))
         residual = LevelMeter(info_a)
         bands = OctaveBands(info_a.sample_rate, info_a.channels)
         pair = _Pair(info_a, info_b)
@@ -116,11 +134,17 @@ def null_test(a: Path, b: Path, *, threshold_dbfs: float | None = None, align: b
                 block_a, block_b = ahead_a.next(frames), ahead_b.next(frames)
                 if pair.push(block_a, block_b, done):
                     residual.push_silence(frames)
+                    if written is not None:
+                        written.write(np.zeros_like(block_a))
                 else:
                     difference = np.subtract(block_a, block_b, out=buffer[:, :frames])
                     residual.push(difference)
                     bands.push(difference)
+                    if written is not None:
+                        written.write(difference)
                 yield Progress("null test", done + frames, total, total / info_a.sample_rate)
+        if written is not None:
+            written.commit()
         alignment = pair.alignment(reader_a, reader_b)
         level = residual.level()
         aligned: Level | msgspec.UnsetType = msgspec.UNSET

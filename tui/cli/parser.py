@@ -322,6 +322,8 @@ def _null(commands: argparse._SubParsersAction) -> None:
         "--threshold", type=float, metavar="DB", help="dBFS peak (default: -90, or -84 where either file is 16 bit)"
     )
     parser.add_argument("--align", action="store_true", help="also measure with delay, gain and polarity taken out")
+    parser.add_argument("--listen", type=_path, metavar="OUT", help="write what is left, A - B, as 32-bit float")
+    parser.add_argument("--force", action="store_true", help="replace an OUT that exists")
 
 
 def _verify(commands: argparse._SubParsersAction) -> None:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+from core.errors import UnbakeError
 from core.measure.null import Level, null_test
 from tui.cli.terminal import drive, emit, level, table
 
 
 def run(options: Namespace) -> int:
     """Exit 1 when the difference is above the threshold."""
-    report = drive(null_test(options.a, options.b, threshold_dbfs=options.threshold, align=options.align), options)
+    listen, force = options.listen, options.force
+    if force and listen is None:
+        raise UnbakeError("--force is about an output", remedy="give --listen OUT too")
+    operation = null_test(
+        options.a, options.b, threshold_dbfs=options.threshold, align=options.align, listen=listen, force=force
+    )
+    report = drive(operation, options)
     rows = [
         ("verdict", f"{'passes' if report.pass_ else 'FAILS'} at {report.threshold_dbfs:g} dBFS peak"),
         ("identical", "yes, sample for sample" if report.identical else "no"),
@@ -20,6 +27,8 @@ def run(options: Namespace) -> int:
         ("polarity", "same" if report.polarity == 1 else "inverted"),
         ("correlation", f"{report.correlation:+.6f}"),
     ]
+    if listen is not None:
+        rows.append(("written", str(listen)))
     if report.aligned_residual:
         rows.insert(3, ("aligned", _of(report.aligned_residual)))
     if not report.identical:
