@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from importlib import metadata
 from pathlib import Path
@@ -12,7 +13,7 @@ import msgspec
 from core.atomic import check_output, same_file, write_text_atomically
 from core.audio.outputs import OutputFormat, default_output_path, output_format
 from core.audio.probe import probe
-from core.errors import UnbakeError
+from core.errors import UnbakeError, refusal
 from core.events import Note, Operation
 from core.handover.certificate import Certificate, as_json, as_markdown, certifies, certify, full_report, place_beside
 from core.jobs import plugins, sessions
@@ -226,6 +227,10 @@ def _format(source: Path, delivery: Delivery, profile: Profile | None) -> Output
 
 
 def _check_place(place: Path, source: Path, kept: dict[str, list[Path]], force: bool) -> None:
+    try:
+        os.fspath(place.absolute()).encode()  # session and certificate name it
+    except UnicodeEncodeError as error:
+        raise refusal(error) or error from error
     for what, paths in kept.items():
         if any(same_file(place, path) for path in paths):
             raise UnbakeError(f"is {what}", where=place, remedy="choose another name")

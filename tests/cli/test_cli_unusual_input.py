@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ import soundfile
 
 def check(unbake, source: Path, *words: object) -> dict:
     """Separates with the starter, cuts the bass, and checks what a certificate promises."""
-    done = unbake("repair", source, "--preset", "muddy-low-end", "--overs", "trim", "--json", *words)
+    done = unbake("repair", source, "--preset", "de-mud-bass-only", "--overs", "trim", "--json", *words)
     assert done.code == 0, done.err
+    assert done.json["changed"] == ["bass"]
     proof = done.json["certificate"]
     assert proof["stem_sum_residual_dbfs"] is None or proof["stem_sum_residual_dbfs"] <= -140
     assert proof["render_residual_dbfs"] is None or proof["render_residual_dbfs"] <= proof["quantisation_dbfs"]
@@ -77,3 +79,13 @@ def test_info_says_which_of_several_streams_it_measured(unbake, stem_file: Path,
     assert "streams      mixture (measured), Drums, Bass, Other, Vox\n" in unbake("info", stem_file).out
     assert unbake("info", stem_file, "--json").json["streams"][1:] == ["Drums", "Bass", "Other", "Vox"]
     assert "streams" not in unbake("info", song).out
+
+
+def test_a_name_that_is_no_text_is_refused_before_anything_is_written(unbake, make_song, tmp_path: Path) -> None:
+    song = make_song(tmp_path / "m", frames=1000)
+    odd = song.rename(song.with_name(os.fsdecode(b"s\xf6ng.wav")))
+    before = sorted(song.parent.iterdir())
+    done = unbake("repair", odd, "--preset", "untouched")
+    assert done.code == 2
+    assert "not valid UTF-8" in done.err
+    assert sorted(song.parent.iterdir()) == before
