@@ -47,7 +47,8 @@ def test_what_a_killed_one_left_is_removed_after_a_day(unbake, certificate: Path
     for name, age_seconds in (("verify-old", 90_000.0), ("verify-new", 60.0)):
         (cache / name).mkdir()
         (cache / name / "out.wav").write_bytes(b"half")
-        os.utime(cache / name, (time.time() - age_seconds,) * 2)
+        then = time.time() - age_seconds
+        os.utime(cache / name, (then, then))
     assert unbake("verify", certificate).code == 0
     assert [path.name for path in cache.glob("verify-*")] == ["verify-new"]
 
