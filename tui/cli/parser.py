@@ -328,7 +328,8 @@ def _null(commands: argparse._SubParsersAction) -> None:
 
 def _verify(commands: argparse._SubParsersAction) -> None:
     about = (
-        "holds a certificate (--report NAME.json) against its files, and renders again; exit 1 when anything differs"
+        "holds a certificate (NAME.unbake.json beside the output) against its files, and renders again; "
+        "exit 1 when anything differs"
     )
     parser = _add(commands, "verify", about, "unbake verify song.repaired.wav", "verify:run")
     _file(parser, "certificate", "a certificate NAME.unbake.json, or the output that it lies beside")
