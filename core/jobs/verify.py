@@ -62,24 +62,23 @@ def verify(path: Path, *, device: str = "auto") -> Operation[Verification]:
     render_of = report.render
     output, source = _lies(render_of.output, path), _lies(render_of.source, path)
     as_certified = yield from _same(output, report.output_sha256)
-    source_check = yield from _file("source", source, report.source_sha256)
+    output_check = _file("output", output, as_certified=as_certified)
+    source_check = _file("source", source, as_certified=(yield from _same(source, report.source_sha256)))
     session = files.from_tables(report.document, Origin(str(path)), check=False)
     session = msgspec.structs.replace(session, source=msgspec.structs.replace(session.source, path=str(source)))
     checks = [source_check, _session(report, session), _proof(report)]
     if not source_check.passed:
         checks.append(Checked("render", None, "can't be made again without the source"))
-        output_check = yield from _file("output", output, report.output_sha256)
     else:
         with _room() as folder:
             again = Path(folder) / output.name
             stems_check, rendered = yield from _rendered_again(report, session, again, device)
             checks.append(stems_check)
-            if rendered is None:
-                output_check = yield from _file("output", output, report.output_sha256)
-            else:
-                repeated = yield from _same(again, report.output_sha256)
-                checks.append(_repeated(report, repeated=bool(repeated)))
-                output_check = yield from _output(output, again, as_certified=as_certified, repeated=bool(repeated))
+            if rendered is not None:
+                repeated = bool((yield from _same(again, report.output_sha256)))
+                checks.append(_repeated(report, repeated=repeated))
+                if repeated and as_certified is False:
+                    output_check = yield from _other_bytes(output_check, output, again)
     checks.insert(0, output_check)
     passed = all(check.passed is not False for check in checks)
     return Verification(os.fspath(path.absolute()), os.fspath(output), passed, checks)
@@ -119,11 +118,11 @@ def _same(path: Path, sha256: str) -> Operation[bool | None]:
     return None if not path.exists() else (yield from hashing(path)) == sha256
 
 
-def _file(what: str, path: Path, sha256: str) -> Operation[Checked]:
-    found = yield from _same(path, sha256)
-    if found is None:
+def _file(what: str, path: Path, *, as_certified: bool | None) -> Checked:
+    if as_certified is None:
         return Checked(what, False, f"{path} is gone")
-    return Checked(what, found, f"{path} {'is as certified' if found else 'has changed since (its SHA-256 differs)'}")
+    state = "is as certified" if as_certified else "has changed since (its SHA-256 differs)"
+    return Checked(what, as_certified, f"{path} {state}")
 
 
 def _session(report: Report, certified: Session) -> Checked:
@@ -177,21 +176,14 @@ def _repeated(report: Report, *, repeated: bool) -> Checked:
     return Checked("render", False, f"made again, it comes out otherwise{why}")
 
 
-def _output(output: Path, again: Path, *, as_certified: bool | None, repeated: bool) -> Operation[Checked]:
-    """The output itself; where its bytes are others, whether its samples are those of the render."""
-    if as_certified is None:
-        return Checked("output", False, f"{output} is gone")
-    if as_certified:
-        return Checked("output", True, f"{output} is as certified")
-    changed = f"{output} has changed since (its SHA-256 differs)"
-    if not repeated:
-        return Checked("output", False, changed)
+def _other_bytes(changed: Checked, output: Path, again: Path) -> Operation[Checked]:
+    """What is said of an output with other bytes: whether its samples are those of the render."""
     try:
         found = yield from null_test(again, output)
     except UnbakeError as error:
-        return Checked("output", False, f"{changed}: {error}")
+        return msgspec.structs.replace(changed, detail=f"{changed.detail}: {error}")
     if found.identical:
         return Checked("output", True, f"{output} has other bytes than certified (its tags?), but the very samples")
     peak = found.residual.peak_dbfs
     far = "" if peak is None else f" and is up to {peak:.1f} dBFS off"
-    return Checked("output", False, changed + far)
+    return msgspec.structs.replace(changed, detail=changed.detail + far)
