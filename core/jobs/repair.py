@@ -189,8 +189,12 @@ def _destination(
     source: Path, delivery: Delivery, profile: Profile | None, session_path: Path, stems_from: Path | None
 ) -> tuple[OutputFormat, Path]:
     """The output's format and path. What would replace something the engineer needs is refused now, with or without
-    `force`: the source, the session and its history, the stems that are read, one output by the other.
+    `force`: the source, the session and its history, the stems that are read, one output by the other. So
+    is a name that is no UTF-8 text: session and certificate, which come after the render, could not hold it.
     """
+    for named in (source, session_path, delivery.out):
+        if named is not None:
+            _check_text(named)
     stems = list(stems_from.iterdir()) if stems_from is not None and stems_from.is_dir() else []
     kept = {
         "the session": [session_path, history.path_for(session_path)],
@@ -226,11 +230,14 @@ def _format(source: Path, delivery: Delivery, profile: Profile | None) -> Output
         raise UnbakeError(what, where=delivery.out or source, remedy=remedy) from error
 
 
-def _check_place(place: Path, source: Path, kept: dict[str, list[Path]], force: bool) -> None:
+def _check_text(path: Path) -> None:
     try:
-        os.fspath(place.absolute()).encode()  # session and certificate name it
+        os.fspath(path.absolute()).encode()
     except UnicodeEncodeError as error:
         raise refusal(error) or error from error
+
+
+def _check_place(place: Path, source: Path, kept: dict[str, list[Path]], force: bool) -> None:
     for what, paths in kept.items():
         if any(same_file(place, path) for path in paths):
             raise UnbakeError(f"is {what}", where=place, remedy="choose another name")

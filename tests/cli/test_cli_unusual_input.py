@@ -81,11 +81,27 @@ def test_info_says_which_of_several_streams_it_measured(unbake, stem_file: Path,
     assert "streams" not in unbake("info", song).out
 
 
-def test_a_name_that_is_no_text_is_refused_before_anything_is_written(unbake, make_song, tmp_path: Path) -> None:
-    song = make_song(tmp_path / "m", frames=1000)
-    odd = song.rename(song.with_name(os.fsdecode(b"s\xf6ng.wav")))
-    before = sorted(song.parent.iterdir())
-    done = unbake("repair", odd, "--preset", "untouched")
+@pytest.mark.parametrize("odd", ["source", "source and what goes beside it", "output", "session"])
+def test_a_name_that_is_no_text_is_refused_before_anything_is_written(
+    unbake, make_song, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: str
+) -> None:
+    def render(*_: object, **__: object) -> None:
+        raise AssertionError("rendered all the same")
+
+    monkeypatch.setattr("core.jobs.repair.render", render)
+    source = make_song(tmp_path / "m", frames=1000)
+    named = source.with_name(os.fsdecode(b"s\xf6ng"))
+    words: list[object] = ["-o", source.with_name("out.wav"), "--session", source.with_name("s.toml")]
+    if odd == "source":
+        source = source.rename(named.with_suffix(".wav"))
+    elif odd == "source and what goes beside it":
+        source, words = source.rename(named.with_suffix(".wav")), []
+    elif odd == "output":
+        words[1] = named.with_suffix(".wav")
+    else:
+        words[3] = named.with_suffix(".toml")
+    before = sorted(source.parent.iterdir())
+    done = unbake("repair", source, "--preset", "untouched", *words)
     assert done.code == 2
     assert "not valid UTF-8" in done.err
-    assert sorted(song.parent.iterdir()) == before
+    assert sorted(source.parent.iterdir()) == before
