@@ -49,12 +49,10 @@ def estimate(
     sample_rate: int,
     *,
     max_delay_seconds: float = MAX_DELAY_SECONDS,
-    whole_delay: int | None = None,
 ) -> Alignment:
     """Where B lies against A, both float64 [channels, frames] that start at the same moment; lengths may differ.
 
-    Delays up to `max_delay_seconds` (or the length, if shorter) are looked for, or around `whole_delay` samples where
-    that is known already. Exactly 0.0 for identical arrays.
+    Delays up to `max_delay_seconds` (or the length, if shorter) are looked for. Exactly 0.0 for identical arrays.
     A tone repeats, so its delay is known up to whole periods: the smallest is given. Raises UnbakeError when the
     numbers of channels differ.
     """
@@ -70,7 +68,7 @@ def estimate(
     if _energy(centred_a) <= 1e-28 * _energy(a) or _energy(centred_b) <= 1e-28 * _energy(b):
         return NOTHING_IN_COMMON
     max_delay = round(max_delay_seconds * sample_rate)
-    lag = _whole_delay(centred_a, centred_b, max_delay) if whole_delay is None else whole_delay
+    lag = whole_delay(centred_a, centred_b, max_delay)
     first = max(0, -lag)
     last = min(a.shape[1], b.shape[1] - lag)
     return _refined(_without_mean(a[:, first:last]), _without_mean(b[:, first + lag : last + lag]), lag)
@@ -127,8 +125,11 @@ def _loudest(a: Block, b: Block, frames: int) -> int:
     return max(starts, key=lambda at: min(_energy(a[:, at : at + frames]), _energy(b[:, at : at + frames])))
 
 
-def _whole_delay(a: Block, b: Block, max_delay: int) -> int:
-    """The delay of B to the sample: the best of what PHAT, plain correlation and no delay at all offer."""
+def whole_delay(a: Block, b: Block, max_delay: int) -> int:
+    """The delay of B to the sample, at most `max_delay`: the best that PHAT, plain correlation and no delay offer.
+
+    A and B are float64 [channels, frames] that start at the same moment and hold more than silence.
+    """
     earliest, latest = -min(max_delay, a.shape[1] - 1), min(max_delay, b.shape[1] - 1)
     size = fft_size(max(a.shape[1] + latest, b.shape[1] - earliest))
     cross = np.zeros(size // 2 + 1, dtype=complex)

@@ -258,9 +258,8 @@ class _Pair:
             if likeness < 0.9 or (likeness < 0.999 and abs(near.delay_samples) > NEAR_ZERO_DELAY):
                 # As much before the loudest moment as a delay may be long, so that B holds it too.
                 first = max(0, start - round(MAX_DELAY_SECONDS * rate))
-                known = round(near.delay_samples) if likeness >= 0.9 else None
                 long_a, long_b = (_excerpt(reader, first, EXCERPT_SECONDS * rate) for reader in (a, b))
-                near = estimate(long_a, long_b, rate, whole_delay=known)
+                near = estimate(long_a, long_b, rate)
         if abs(near.correlation) < UNRELATED:
             zero_lag = max(-1.0, min(1.0, self._ab / math.sqrt(self._aa * self._bb)))
             return Alignment(0.0, 1, 10.0 * math.log10(self._bb / self._aa), zero_lag)

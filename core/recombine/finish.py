@@ -77,7 +77,7 @@ class _Converted:
     """A graph at another rate (soxr, VHQ): in time with it, silent after its end."""
 
     def __init__(self, graph: Graph, sample_rate: int, frames: int) -> None:
-        from core.separation.rates import Converter
+        from core.audio.rates import Converter
 
         self._graph = graph
         self._left = graph.info.frames

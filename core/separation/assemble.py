@@ -20,7 +20,7 @@ from core.audio.speakers import mask_of_speakers
 from core.audio.write import OutputFormat, open_writer
 from core.errors import UnbakeError, os_error
 from core.events import Operation, Progress
-from core.separation.rates import Converter
+from core.audio.rates import Converter
 from core.separation.work import SAMPLE
 
 if TYPE_CHECKING:

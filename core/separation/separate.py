@@ -36,7 +36,7 @@ from core.separation.engine import Scale
 from core.separation.layout import groups_of
 from core.separation.lock import Lock
 from core.separation.plan import ChunkPlan, hop_of
-from core.separation.rates import Converter, converted_length
+from core.audio.rates import Converter, converted_length
 from core.separation.store import ABOUT, About, Recipe, StemSet, Store, Unusable, new_entry
 from core.separation.variant import Variant
 from core.separation.work import State, Work, folder_bytes, read_extended

@@ -14,7 +14,7 @@ from core.events import Note, Operation, Progress, finish
 from core.separation import separate as separation
 from core.separation import work as work_module
 from core.separation.plan import ChunkPlan
-from core.separation.rates import converted_length
+from core.audio.rates import converted_length
 from core.separation.separate import SeparationRequest, separate
 from core.separation.store import StemSet, Store
 from core.separation.work import State
