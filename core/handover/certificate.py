@@ -14,6 +14,7 @@ import msgspec
 from core.atomic import same_file
 from core.audio.hashes import sha256_file
 from core.errors import UnbakeError, os_error
+from core.measure.figures import Figures
 from core.measure.loudness import Loudness
 from core.recombine.delivery import Levelling
 from core.recombine.render import OversPolicy, Rendered
@@ -98,7 +99,8 @@ class Certificate(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """A certificate with hashes, the whole document, and who holds the rights.
 
-    `profile` and `overs` are what was asked for beside the session: with them the render can be made again.
+    `profile` and `overs` are what was asked for beside the session: with them the render can be made again. `figures`
+    are of the source (A) against the output (B); None where they were not taken.
     """
 
     unbake: str
@@ -113,6 +115,7 @@ class Report(msgspec.Struct, frozen=True):
     profile: Profile | None = None
     overs: OversPolicy | None = None
     schema: int = SCHEMA
+    figures: Figures | None = None
 
 
 def certify(
