@@ -203,7 +203,8 @@ class Clips:
 def content_id(session: Session, stems: Mapping[str, Path], listening: Listening) -> str:
     """What decides the samples of all streams, as a short text."""
     needed = sorted({*session.stems_used, *listening.strips})
-    files = [(name, session.separation.hashes.get(name, ""), _stamp(stems.get(name))) for name in needed]
+    hashes = session.stem_hashes
+    files = [(name, hashes.get(name, ""), _stamp(stems.get(name))) for name in needed]
     parts = (files, sorted(listening.solo), sorted(listening.mute))
     return hashlib.sha256(audible_key(session) + msgspec.json.encode(parts)).hexdigest()[:24]
 

@@ -17,7 +17,7 @@ from core.audio.formats import BLOCK_FRAMES, AudioInfo, Block
 from core.audio.held import Held
 from core.errors import UnbakeError
 from core.recombine.graph import Graph, GraphState, Moved
-from core.session.document import RESIDUAL, Session, Strip
+from core.session.document import Session, Strip
 
 Stream = Literal["source", "repair", "difference"]
 """A, B, and B less A."""
@@ -74,7 +74,7 @@ class Monitor:
         held: Held | None = None,
     ) -> None:
         listening = listening or Listening()
-        order = (*session.separation.stems, RESIDUAL)
+        order = session.strip_names
         unknown = sorted(name for name in listening.strips if name not in order)
         if unknown:
             raise UnbakeError(f'the session has no strip "{unknown[0]}"', remedy=f"it has: {', '.join(order)}")

@@ -61,7 +61,8 @@ class StripDelta:
 
     The three modes are three settings of it: replace (1, 1), parallel (blend, 0), cancel (0, 1). `alone` gives what is
     left of the stem in the sum instead, which is `s` more. `sides` are the stems of `strip.sidechains`. With a `source`
-    the delta is weighed by how certain the stem is, as `strip.budget` says.
+    the delta is weighed by how certain the stem is, as `strip.budget` says. With a `treated` copy that is what P hears:
+    `wet * P(t) - dry * s`.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class StripDelta:
         sides: Sequence[AudioReader] = (),
         *,
         source: AudioReader | None = None,
+        treated: AudioReader | None = None,
         alone: bool = False,
     ) -> None:
         self._wet, self._dry = {"replace": (1.0, 1.0), "parallel": (strip.blend, 0.0), "cancel": (0.0, 1.0)}[strip.mode]
@@ -79,6 +81,7 @@ class StripDelta:
             self._dry -= alone
         self.name = name
         self._stem = stem
+        self._treated = treated
         self._sides = tuple(sides)
         self.info: AudioInfo = stem.info
         self._processed = Aligned(build_strip(name, strip, stem.info.sample_rate, stem.info.speakers), self._pull)
@@ -154,10 +157,13 @@ class StripDelta:
         block = read_padded(self._stem, frames)
         held = self._unprocessed
         self._unprocessed = np.concatenate([held, block], axis=1) if held.shape[1] else block
+        if self._treated is not None:
+            block = read_padded(self._treated, frames)
         return np.concatenate([block, *(read_padded(side, frames) for side in self._sides)]) if self._sides else block
 
     def _seek(self, frame: int) -> None:
-        for reader in (self._stem, *self._sides):  # all of one length, and read in step
+        also = (*self._sides, *([] if self._treated is None else [self._treated]))
+        for reader in (self._stem, *also):  # all of one length, and read in step
             reader.seek(frame)
         if self._source is not None:
             self._source.seek(frame)
@@ -291,18 +297,21 @@ def open_strip(
     alone: bool = False,
     held: Held | None = None,
 ) -> StripDelta:
-    """The delta of a strip with its stem and those it listens to, which `stack` closes. Raises as `open_stem` does."""
+    """The delta of a strip with its stem and others that it hears, which `stack` closes. Raises as `open_stem` does."""
     if strip.mode == "cancel":
         strip = Strip(mode="cancel", budget=strip.budget)  # the stem is taken out as it is
     for side in strip.sidechains:
         if side not in stems:
             where = f"strips.{name}.chain[{listener(strip, side)}].sidechain"
             raise UnbakeError(f"there is no stem {side}", where=where)
+    if strip.treated and strip.treated not in stems:
+        raise UnbakeError(f"there is no stem {strip.treated}", where=f"strips.{name}.treated")
     stem, *sides = [
         stack.enter_context(open_stem(each, stems, source, held=held)) for each in (name, *strip.sidechains)
     ]
+    treated = stack.enter_context(open_stem(strip.treated, stems, source, held=held)) if strip.treated else None
     whole = stack.enter_context(open_reader(Path(source.path), held=held)) if strip.budget < 1.0 else None
-    delta = StripDelta(name, strip, stem, sides, source=whole, alone=alone)
+    delta = StripDelta(name, strip, stem, sides, source=whole, treated=treated, alone=alone)
     stack.callback(delta.close)
     return delta
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from core.session import words
-from core.session.document import RESIDUAL, Separation, Session, Source, Strip
+from core.session.document import RESIDUAL, Brought, Separation, Session, Source, Strip
 from core.session.edits import MASTER
 from core.session.parameters import Parameter, parameters_of, shown, title_of
 from core.session.processors import Processor
@@ -33,11 +33,14 @@ class Difference(Struct, frozen=True):
 
 def differences(before: Session, after: Session) -> tuple[Difference, ...]:
     """Everything that makes `after` of `before`: source and separation, then the strips in their order, the master."""
-    order = [*after.separation.stems, *before.separation.stems, RESIDUAL, *before.strips, *after.strips]
+    stems = (*after.separation.stems, *before.separation.stems, RESIDUAL)
+    order = [*stems, *after.brought, *before.brought, *before.strips, *after.strips]
     found = [
         *_of_struct("source", before.source, after.source),
         *_of_separation(before.separation, after.separation),
     ]
+    for name in dict.fromkeys((*before.brought, *after.brought)):
+        found += _of_brought(name, before.brought.get(name), after.brought.get(name))
     for name in dict.fromkeys(order):
         found += _of_strip(name, before.strips.get(name, Strip()), after.strips.get(name, Strip()))
     found += _of_chain(MASTER, before.master, after.master)
@@ -58,8 +61,15 @@ def _of_separation(before: Separation, after: Separation) -> list[Difference]:
     return found
 
 
+def _of_brought(name: str, before: Brought | None, after: Brought | None) -> list[Difference]:
+    if before is None or after is None:
+        kind, one = ("added", after) if before is None else ("removed", before)
+        return [] if one is None else [Difference(name, kind, f"brought: {words.of_brought(name, one)}")]
+    return _of_struct(name, before, after, leave_out="hash")
+
+
 def _of_struct(
-    where: str, before: Source | Separation, after: Source | Separation, leave_out: str = ""
+    where: str, before: Source | Separation | Brought, after: Source | Separation | Brought, leave_out: str = ""
 ) -> list[Difference]:
     found: list[Difference] = []
     for name in before.__struct_fields__:

@@ -28,6 +28,8 @@ from core.session.processors import (
 SCHEMA = 1
 RESIDUAL = "residual"
 """The strip of what no stem holds."""
+TAKEN = frozenset({RESIDUAL, "master", "source", "repair", "difference", "a", "b", "n"})
+"""What no stem that was brought can be called: other strips, and what can be listened to beside them."""
 
 Balance = Annotated[
     float,
@@ -80,6 +82,16 @@ EqPhase = Annotated[
 ]
 
 
+Treated = Annotated[
+    str,
+    Meta(
+        title="treated copy",
+        description="a stem that was brought, which is heard in place of this one",
+        extra={"unit": "", "named": {"": "none"}, "of_stems": True},
+    ),
+]
+
+
 class Source(Struct, frozen=True, forbid_unknown_fields=True):
     """The master that is being repaired. Never opened for writing."""
 
@@ -119,13 +131,36 @@ class Separation(Checked, frozen=True):
                 raise ValueError(f"sensitivity.{stem} is {level:g}, outside 0 to 10")
 
 
+class Brought(Checked, frozen=True):
+    """A file of the engineer's that is a stem of this session: which, and how it lies in the source.
+
+    What the source holds at its frame n is the file's frame n * (1 + drift_ppm / 1e6) + delay_samples, counted at the
+    source's rate, turned over where `polarity` is -1, and `gain_db` louder. `sha256` is the file's, `hash` that of the
+    stem made from it, once there is one.
+    """
+
+    path: str
+    sha256: str
+    delay_samples: Annotated[float, Meta(ge=-1e12, le=1e12, description="frames by which the file is late")] = 0.0
+    drift_ppm: Annotated[float, Meta(ge=-1000.0, le=1000.0, description="how much too fast its clock ran")] = 0.0
+    polarity: Polarity = 1
+    gain_db: Annotated[float, Meta(ge=-120.0, le=120.0, description="from the file to the source")] = 0.0
+    hash: str = ""
+
+    @property
+    def recipe(self) -> Brought:
+        """What decides the samples of the stem: all but where the file lies, and the hash of what came of it."""
+        return msgspec.structs.replace(self, path="", hash="")
+
+
 class Strip(Checked, frozen=True):
     """What is done to one stem.
 
     `pan` is a balance from -1 (left only) to 1 (right only) with 0 dB at the centre. `mode` says what the processed
     stem does to the master (the design's delta formula), `blend` how much of it a `parallel` strip adds. `eq_phase` is
     that of every equaliser in the chain, all-passes aside. `budget` is the share of the change that reaches the master
-    whatever the stem estimate is worth; the rest of it does so as far as the estimate is certain.
+    whatever the stem estimate is worth; the rest of it does so as far as the estimate is certain. `treated` is a stem
+    that was brought, which the chain hears in place of the strip's own: what that holds is still what is taken out.
     """
 
     gain_db: FaderDb = 0.0
@@ -135,6 +170,7 @@ class Strip(Checked, frozen=True):
     blend: Share = 0.0
     eq_phase: EqPhase = "minimum"
     budget: Budget = 1.0
+    treated: Treated = ""
     chain: tuple[StripProcessor, ...] = ()
 
     @property
@@ -145,9 +181,9 @@ class Strip(Checked, frozen=True):
 
     @property
     def processed(self) -> bool:
-        """Whether anything in the strip alters its stem."""
+        """Whether anything in the strip alters its stem, or puts another sound in its place."""
         fader_moved = self.gain_db != 0.0 or self.pan != 0.0 or self.polarity != 1
-        return fader_moved or any(processor.active for processor in self.chain)
+        return fader_moved or self.treated != "" or any(processor.active for processor in self.chain)
 
     @property
     def neutral(self) -> bool:
@@ -163,23 +199,40 @@ class Session(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     source: Source
     schema: int = SCHEMA
     separation: Separation = Separation()
+    brought: dict[str, Brought] = {}
     strips: dict[str, Strip] = {}
     master: tuple[MasterProcessor, ...] = ()
     rights: dict[str, Any] = {}
 
     @property
+    def strip_names(self) -> tuple[str, ...]:
+        """Every strip that can be edited, the master stage aside: stems, residual, then the stems that were brought."""
+        return (*self.separation.stems, RESIDUAL, *self.brought)
+
+    @property
     def changed(self) -> tuple[str, ...]:
-        """Names of the strips that change something, in the order of the stems, the residual last."""
+        """Names of the strips that change something, in the order of the strips."""
         return self._in_order(name for name, strip in self.strips.items() if not strip.neutral)
 
     @property
     def stems_used(self) -> tuple[str, ...]:
-        """Names of the stems that a render opens: those of the changed strips and those that these listen to."""
-        running = (self.strips[name] for name in self.changed if self.strips[name].mode != "cancel")
-        return self._in_order({*self.changed, *(side for strip in running for side in strip.sidechains)})
+        """Names of the stems that a render opens: of the changed strips, those they listen to, and treated copies."""
+        running = [self.strips[name] for name in self.changed if self.strips[name].mode != "cancel"]
+        treated = (strip.treated for strip in running if strip.treated)
+        return self._in_order({*self.changed, *treated, *(side for strip in running for side in strip.sidechains)})
+
+    def needs_separation(self, names: Iterable[str]) -> bool:
+        """Whether any of these stems is one that was not brought, and so has to come out of a separation."""
+        return any(name not in self.brought for name in names)
+
+    @property
+    def stem_hashes(self) -> dict[str, str]:
+        """SHA-256 of every stem that there was once, by strip."""
+        brought = {name: each.hash for name, each in self.brought.items() if each.hash}
+        return {**self.separation.hashes, **brought}
 
     def _in_order(self, names: Iterable[str]) -> tuple[str, ...]:
-        order = (*self.separation.stems, RESIDUAL)
+        order = self.strip_names
         return tuple(sorted(names, key=lambda name: (order.index(name) if name in order else len(order), name)))
 
     @property
@@ -201,6 +254,7 @@ class Session(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
 __all__ = [
     "RESIDUAL",
     "SCHEMA",
+    "Brought",
     "Dither",
     "Limiter",
     "MasterProcessor",

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from core.errors import UnbakeError
 from core.session import files, words
-from core.session.document import RESIDUAL, Session, Strip
+from core.session.document import Brought, Mode, Session, Strip
 from core.session.parameters import master_kinds, parameter_of, strip_kinds, title_of
 from core.session.presets import Preset
 from core.session.processors import Processor
@@ -38,8 +38,8 @@ class Change(Struct, frozen=True):
 
 
 def strip_names(session: Session) -> tuple[str, ...]:
-    """Every strip that can be edited, the master stage aside: the stems in their order, then the residual."""
-    return (*session.separation.stems, RESIDUAL)
+    """Every strip that can be edited, the master stage aside: stems, residual, then the stems that were brought."""
+    return session.strip_names
 
 
 def chain_of(session: Session, strip: str) -> tuple[Processor, ...]:
@@ -144,6 +144,45 @@ def reset_strip(session: Session, strip: str) -> Change:
     return Change(_with_strip(session, strip, Strip()), f"{strip}: reset")
 
 
+def bring(
+    session: Session, name: str, brought: Brought, *, mode: Mode = "cancel", treated: tuple[str, Brought] | None = None
+) -> Change:
+    """Adds a stem that was brought, with its strip, and the treated copy that the strip hears in its place.
+
+    Raises UnbakeError for a name that is taken or can't be one.
+    """
+    come = {name: brought} if treated is None else {name: brought, treated[0]: treated[1]}
+    for each in come:
+        files.check_name(session, each, _ORIGIN)
+        if each in session.brought:
+            remedy = "choose another name, or take that one out first: unbake session drop"
+            raise UnbakeError("a stem of this name was brought already", where=each, remedy=remedy)
+    made = msgspec.structs.replace(session, brought={**session.brought, **come})
+    strip = Strip(mode=mode, treated="" if treated is None else treated[0])
+    return Change(_with_strip(made, name, strip), f"brought {' and '.join(come)}: {mode}")
+
+
+def drop(session: Session, name: str) -> Change:
+    """Takes a brought stem out again, with its strip, and with the treated copy that only this strip hears.
+
+    A strip that heard it as its treated copy hears its own stem again. Raises UnbakeError for a stem that was not
+    brought, and where another strip listens to it.
+    """
+    if name not in session.brought:
+        have = f"there are {', '.join(session.brought)}" if session.brought else "none was"
+        raise UnbakeError("no stem of this name was brought", where=name, remedy=have)
+    copy = session.strips[name].treated if name in session.strips else ""
+    left = {other: strip for other, strip in session.strips.items() if other != name}
+    gone = {name, copy} - {""} if copy not in left and all(each.treated != copy for each in left.values()) else {name}
+    made = msgspec.structs.replace(
+        session, brought={other: each for other, each in session.brought.items() if other not in gone}, strips=left
+    )
+    for other, strip in left.items():
+        if strip.treated == name:
+            made = _with_strip(made, other, msgspec.structs.replace(strip, treated=""))
+    return Change(_checked(made), f"took out {' and '.join(sorted(gone))}")
+
+
 def lay(session: Session, preset: Preset) -> Change:
     """Lays a preset over the session. Raises UnbakeError when it lacks a stem, or its source is not fit for it."""
     made = preset.over(session)
@@ -182,8 +221,8 @@ def _without_sign_of_zero(value: Any) -> Any:
 
 def _strip(session: Session, strip: str) -> Strip:
     if session.separation.stems and strip not in strip_names(session):
-        have = ", ".join((*strip_names(session), MASTER))
-        raise UnbakeError("no such strip", where=strip, remedy=f"{session.separation.model} makes {have}")
+        have = f"{files.words_of_strips(session)}; and there is {MASTER}"
+        raise UnbakeError("no such strip", where=strip, remedy=have)
     return session.strips.get(strip, Strip())
 
 

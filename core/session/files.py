@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import itertools
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ import msgspec
 from core import places
 from core.errors import UnbakeError
 from core.session import toml
-from core.session.document import RESIDUAL, SCHEMA, MasterProcessor, Separation, Session, Source, Strip
+from core.session.document import SCHEMA, TAKEN, Brought, MasterProcessor, Separation, Session, Source, Strip
 from core.session.processors import AT_A_FREQUENCY, HIGHEST_SHARE, DynamicBell, Processor, needs_pair
 from core.session.toml import Origin, Steps
 
 SUFFIX = ".unbake.toml"
+BROUGHT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+"""What a stem that was brought can be called."""
 
 
 def default_path(source: Path) -> Path:
@@ -39,20 +42,26 @@ def default_path(source: Path) -> Path:
 def load(path: Path) -> Session:
     """Reads and validates a session. Raises UnbakeError that names file, line and key.
 
-    `source.path` comes back absolute: in the file it may be relative to the session's folder.
+    Paths of source and brought stems come back absolute: in the file they may be relative to the session's folder.
     """
     text = toml.read_text(path)
     session = from_tables(toml.parse(text, str(path)), Origin(str(path), text))
-    source = Path(os.path.normpath(path.absolute().parent / session.source.path))
-    return msgspec.structs.replace(session, source=msgspec.structs.replace(session.source, path=str(source)))
+    folder = path.absolute().parent
+    source = msgspec.structs.replace(session.source, path=os.path.normpath(folder / session.source.path))
+    brought = {
+        name: msgspec.structs.replace(each, path=os.path.normpath(folder / each.path))
+        for name, each in session.brought.items()
+    }
+    return msgspec.structs.replace(session, source=source, brought=brought)
 
 
 def dumps(session: Session, folder: Path | None = None) -> str:
-    """The session as TOML; a source inside `folder` is named relative to it, so that both can be moved together."""
+    """The session as TOML; files inside `folder` are named relative to it, so that all can be moved together."""
     tables = to_tables(session)
-    source = Path(session.source.path)
-    if folder is not None and source.is_absolute() and source.is_relative_to(folder.absolute()):
-        tables["source"]["path"] = str(source.relative_to(folder.absolute()))
+    for named in (tables["source"], *tables.get("brought", {}).values()):
+        path = Path(named["path"])
+        if folder is not None and path.is_absolute() and path.is_relative_to(folder.absolute()):
+            named["path"] = str(path.relative_to(folder.absolute()))
     return toml.dump(tables)
 
 
@@ -78,13 +87,15 @@ def from_tables(tables: dict[str, Any], origin: Origin, *, check: bool = True) -
             origin.fail("no such key", (key,), f"known keys: {', '.join(known)}")
     if "source" not in tables:
         origin.fail("is missing", ("source",))
-    strips = tables.get("strips", {})
-    if not isinstance(strips, dict):
-        origin.fail("must be a table", ("strips",))
+    strips, brought = tables.get("strips", {}), tables.get("brought", {})
+    for key, value in (("strips", strips), ("brought", brought)):
+        if not isinstance(value, dict):
+            origin.fail("must be a table", (key,))
     session = Session(
         schema=origin.convert(schema, int, ("schema",)),
         source=origin.convert(tables["source"], Source, ("source",)),
         separation=origin.convert(tables.get("separation", {}), Separation, ("separation",)),
+        brought={name: origin.convert(value, Brought, ("brought", name)) for name, value in brought.items()},
         strips={name: origin.convert(value, Strip, ("strips", name)) for name, value in strips.items()},
         master=convert_master(tables.get("master", []), origin),
         rights=origin.convert(tables.get("rights", {}), dict[str, Any], ("rights",)),
@@ -102,26 +113,56 @@ def convert_master(value: Any, origin: Origin) -> tuple[MasterProcessor, ...]:
 def check_strips(session: Session, origin: Origin) -> None:
     """Refuses what the session's own source and separation can't do.
 
-    Strips and sensitivities of stems that are not made, an equaliser above 0.49 of the sample rate, and in a mono file
-    what needs a left-right pair.
+    Strips and sensitivities of stems that are not made, brought stems whose names are taken, treated copies that were
+    not brought, an equaliser above 0.49 of the sample rate, and in a mono file what needs a left-right pair.
     """
     stems = session.separation.stems
     for name in session.separation.sensitivity:
         if stems and name not in stems:
             steps = ("separation", "sensitivity", name)
             origin.fail("no such stem", steps, f"{session.separation.model} makes {', '.join(stems)}")
+    for name in session.brought:
+        check_name(session, name, origin)
     for name, strip in session.strips.items():
-        if stems and name not in (*stems, RESIDUAL):
-            have = ", ".join((*stems, RESIDUAL))
-            origin.fail("no such stem", ("strips", name), f"{session.separation.model} makes {have}")
+        if stems and name not in session.strip_names:
+            origin.fail("no such stem", ("strips", name), words_of_strips(session))
         if session.source.channels == 1 and strip.pan != 0.0:
             origin.fail("a balance needs a left-right pair, and the source is mono", ("strips", name, "pan"))
+        _check_treated(session, name, strip, origin)
         _check_processors(session, strip.chain, ("strips", name, "chain"), origin)
         _check_sidechains(session, name, strip.chain, origin)
     _check_processors(session, session.master, ("master",), origin)
     for place, processor in enumerate(session.master):
         if isinstance(processor, DynamicBell) and processor.sidechain:
             origin.fail("the master stage has no side-chain", ("master", place, "sidechain"))
+
+
+def words_of_strips(session: Session) -> str:
+    """Which strips a session has: `starter makes vocals, drums, bass, other, residual; brought: guitar`."""
+    made = [name for name in session.strip_names if name not in session.brought]
+    said = f"{session.separation.model} makes {', '.join(made)}"
+    return f"{said}; brought: {', '.join(session.brought)}" if session.brought else said
+
+
+def check_name(session: Session, name: str, origin: Origin) -> None:
+    """Refuses what a brought stem can't be called: no plain word, or the name of something else."""
+    steps = ("brought", name)
+    if not BROUGHT_NAME.fullmatch(name):
+        origin.fail(
+            f'"{name}" can\'t be the name of a stem', steps, "small letters, digits, - and _ only, such as guitar"
+        )
+    if name in TAKEN or name in session.separation.stems:
+        origin.fail(f"{name} is the name of another strip or stream", steps, "choose another name")
+
+
+def _check_treated(session: Session, name: str, strip: Strip, origin: Origin) -> None:
+    steps = ("strips", name, "treated")
+    if strip.treated == name:
+        origin.fail("a stem can't be its own treated copy", steps, 'leave it out, or ""')
+    if strip.treated and strip.treated not in session.brought:
+        others = [each for each in session.brought if each != name]
+        remedy = f"there are {', '.join(others)}" if others else "unbake session bring SESSION FILE brings one"
+        origin.fail(f"no stem {strip.treated} was brought", steps, remedy)
 
 
 def _check_processors(session: Session, chain: Sequence[Processor], steps: Steps, origin: Origin) -> None:
@@ -136,7 +177,7 @@ def _check_processors(session: Session, chain: Sequence[Processor], steps: Steps
 
 
 def _check_sidechains(session: Session, name: str, chain: Sequence[Processor], origin: Origin) -> None:
-    others = [stem for stem in (*session.separation.stems, RESIDUAL) if stem != name]
+    others = [stem for stem in session.strip_names if stem != name]
     for place, processor in enumerate(chain):
         heard = processor.sidechain if isinstance(processor, DynamicBell) else ""
         steps = ("strips", name, "chain", place, "sidechain")
@@ -161,11 +202,22 @@ def set_values(session: Session, assignments: list[str], *, check: bool = True) 
         steps = toml.steps_of(path.strip())
         if steps[0] == "source" and steps != ("source", "path"):
             raise UnbakeError("what the source is was measured and can't be set", where=assignment)
+        if steps[0] == "brought":
+            _check_settable(steps, assignment)
         if text.strip():
             _assign(tables, steps, _value(text.strip(), assignment), assignment)
         else:
             _remove(tables, steps, assignment)
     return from_tables(tables, Origin(" ".join(assignments)), check=check)
+
+
+def _check_settable(steps: Steps, assignment: str) -> None:
+    """Refuses what of a brought stem is no placement: which file it is was hashed, and comes and goes as a whole."""
+    if len(steps) < 3:
+        remedy = "unbake session bring and unbake session drop do that"
+        raise UnbakeError("a stem is brought and taken out as a whole", where=assignment, remedy=remedy)
+    if steps[2] in ("sha256", "hash"):
+        raise UnbakeError("what the file is was measured and can't be set", where=assignment)
 
 
 def _value(text: str, assignment: str) -> Any:

@@ -102,12 +102,12 @@ class Preset(msgspec.Struct, frozen=True):
 
     def check_stems(self, session: Session) -> None:
         """Raises UnbakeError when the session lacks a stem that is named here."""
-        available = (*session.separation.stems, RESIDUAL)
         for stem in self.stems:
-            if stem not in available:
+            if stem not in session.strip_names:
+                made = ", ".join(session.separation.stems)
+                came = f" and {', '.join(session.brought)} was brought" if session.brought else ""
                 raise UnbakeError(
-                    f"preset {self.name} needs the stem {stem}, but {session.separation.model} makes "
-                    f"{', '.join(session.separation.stems)}",
+                    f"preset {self.name} needs the stem {stem}, but {session.separation.model} makes {made}{came}",
                     remedy="choose another model with --model; unbake models list shows their stems",
                 )
 
@@ -194,6 +194,10 @@ def save_own(
     untouched = [strip for strip in strips if strip not in session.strips]
     if untouched:
         raise UnbakeError(f"nothing is done to {', '.join(untouched)}", remedy="keep strips that are changed")
+    for strip in strips:
+        if session.strips[strip].treated:
+            what = f"{strip} is heard as its treated copy, which no other session has"
+            raise UnbakeError(what, remedy="choose other strips")
     if not strips and not (master and session.master):
         raise UnbakeError("there is nothing to keep in a preset", remedy="choose a strip, or the master stage")
     tables: dict[str, Any] = {"name": name, "about": about}

@@ -25,7 +25,14 @@ from msgspec import Meta
 from core.session.points import Points
 from core.session.points import check as check_points
 
-UNSAID: dict[str, Any] = {"placement": "all", "eq_phase": "minimum", "budget": 1.0, "points": [], "sidechain": ""}
+UNSAID: dict[str, Any] = {
+    "placement": "all",
+    "eq_phase": "minimum",
+    "budget": 1.0,
+    "points": [],
+    "sidechain": "",
+    "treated": "",
+}
 """Fields that are not written down while they are at their defaults, as plain values: they say nothing then."""
 Placement = Literal["all", "mid", "side", "left", "right"]
 DB_STEPS = {"unit": "dB", "fine": 0.1, "coarse": 1.0, "bare": True}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import PurePath
 
 from msgspec import UNSET, Struct
 
-from core.session.document import Session, Strip
+from core.session.document import Brought, Session, Strip
 from core.session.fits import FITS, Value
 from core.session.parameters import parameter_of, parameters_of, shown, title_of
 from core.session.points import NONE
@@ -49,6 +50,8 @@ def of_strip(strip: Strip) -> str:
     parts: list[str] = []
     if strip.mode == "parallel":
         parts.append(f"parallel {shown(parameter_of(Strip, 'blend'), strip.blend, padded=False)}")
+    if strip.treated:
+        parts.append(f"as {strip.treated}")
     fader = {"gain_db": strip.gain_db != 0.0, "pan": strip.pan != 0.0, "polarity": strip.polarity != 1}
     parts.extend(of_value(strip, name) for name, moved in fader.items() if moved)
     if strip.eq_phase != "minimum":
@@ -65,6 +68,26 @@ def of_session(session: Session) -> list[str]:
     if session.master:
         lines.append("master: " + "; ".join(of_processor(processor) for processor in session.master))
     return lines
+
+
+def of_brought(name: str, brought: Brought) -> str:
+    """`guitar is gtr.wav, 12345.3 frames later, clock +50 ppm, inverted, -6.02 dB (SHA-256 1a2b3c4d5e6f)`."""
+    parts = [f"{name} is {PurePath(brought.path).name}"]
+    if brought.delay_samples:
+        later = "later" if brought.delay_samples > 0.0 else "earlier"
+        parts.append(f"{_plain(abs(brought.delay_samples), 4)} frames {later}")
+    if brought.drift_ppm:
+        parts.append(f"clock {brought.drift_ppm:+.4g} ppm")
+    if brought.polarity != 1:
+        parts.append("inverted")
+    if brought.gain_db:
+        parts.append(f"at {brought.gain_db:+.4g} dB")
+    return f"{', '.join(parts)} (SHA-256 {brought.sha256[:12]})"
+
+
+def _plain(value: float, decimals: int) -> str:
+    """Without the zeros that say nothing."""
+    return f"{value:.{decimals}f}".rstrip("0").rstrip(".")
 
 
 def of_fits(values: Iterable[Value]) -> list[str]:
