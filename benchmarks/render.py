@@ -62,13 +62,15 @@ def best(work) -> float:
 def main() -> None:
     parser = ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=5.0)
-    parser.add_argument("--preset", default="muddy-low-end")
+    parser.add_argument("--preset", default="de-mud-bass-only")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         song = make_song(folder, options.minutes)
         session, taken_in = finish(sessions.new_session(song, stems_from=folder / "stems"))
         session = presets.find(options.preset).over(session)
+        if not session.changed:
+            raise SystemExit(f"the preset {options.preset} changes nothing here, so a copy would be measured")
         session, stems = finish(sessions.stems_for(session, taken_in=taken_in))
         paths = sessions.stem_paths(stems)
         (folder / "s.toml").write_text(files.dumps(session))
