@@ -1,8 +1,7 @@
 """How one recording lies against another: delay, polarity, gain, and what is left of their likeness.
 
-The delay comes from the phase of the cross-spectrum (Knapp & Carter, "The generalized correlation method for estimation
-of time delay", IEEE Trans. ASSP 24, 1976): whitened (PHAT) to find the sample, weighted by coherence (their maximum
-likelihood processor, after Hannan & Thomson) to find the fraction of it.
+The whole sample comes from correlations, whitened (PHAT) and plain, over all of the two blocks; the fraction of it from
+their `CrossSpectrum`.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import msgspec
 import numpy as np
 
 from core.errors import UnbakeError
+from core.measure.cross import Alignment, CrossSpectrum
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,21 +23,7 @@ if TYPE_CHECKING:
 MAX_DELAY_SECONDS: Final = 10.0
 LONGEST_SECONDS: Final = 40.0  # of longer recordings, the loudest part as long as this is looked at
 SEGMENT: Final = 4096
-UPSAMPLING: Final = 16
 SHIFT_TAPS: Final = 512  # to either side; flat to within 350 Hz of the Nyquist frequency at 44.1 kHz
-
-
-class Alignment(msgspec.Struct, frozen=True):
-    """B against A: B = 10^(gain_db / 20) * polarity * A, `delay_samples` later, and something else.
-
-    Positive delay: B is later. Positive gain: B is louder. `correlation` is the coefficient of A and B after the delay
-    is taken out, -1 to 1, with the sign of the polarity. Where either is silent: 0, 1, 0 and 0.
-    """
-
-    delay_samples: float
-    polarity: int
-    gain_db: float
-    correlation: float
 
 
 NOTHING_IN_COMMON: Final = Alignment(delay_samples=0.0, polarity=1, gain_db=0.0, correlation=0.0)
@@ -71,7 +57,13 @@ def estimate(
     lag = whole_delay(centred_a, centred_b, max_delay)
     first = max(0, -lag)
     last = min(a.shape[1], b.shape[1] - lag)
-    return _refined(_without_mean(a[:, first:last]), _without_mean(b[:, first + lag : last + lag]), lag)
+    one, other = _without_mean(a[:, first:last]), _without_mean(b[:, first + lag : last + lag])
+    cross = CrossSpectrum(min(SEGMENT, 1 << max(4, one.shape[1].bit_length() - 1)))
+    cross.push(one, other)
+    found = cross.alignment()
+    return (
+        NOTHING_IN_COMMON if found is None else msgspec.structs.replace(found, delay_samples=lag + found.delay_samples)
+    )
 
 
 def shift(block: Block, delay_samples: float) -> Block:
@@ -180,81 +172,3 @@ def _likeness(a: Block, b: Block, lag: int) -> float:
     if energies[0] <= 0.02 * _energy(a) or energies[1] <= 0.02 * _energy(b):
         return 0.0
     return float(np.einsum("ij,ij->", one, other)) / math.sqrt(energies[0] * energies[1])
-
-
-def _refined(a: Block, b: Block, lag: int) -> Alignment:
-    """Polarity, gain, correlation, and the fraction of a sample, of two blocks of one shape that are `lag` apart."""
-    size = min(SEGMENT, 1 << max(4, a.shape[1].bit_length() - 1))
-    power_a, power_b, cross, count = _welch(a, b, size)
-    omega = 2.0 * np.pi * np.arange(size // 2 + 1) / size
-    level = np.sqrt(power_a * power_b)
-    # Below this the window's side lobes speak, with the phase of the loud bins they leaked from.
-    heard = level > 1e-9 * level.max(initial=0.0)
-    heard[0] = False
-    coherence = np.divide(np.abs(cross) ** 2, power_a * power_b, out=np.zeros_like(level), where=heard)
-    if count >= 8:
-        # A mean over n segments finds 1/n where there is nothing.
-        coherence = np.clip((coherence - 1.0 / count) / (1.0 - 1.0 / count), 0.0, 1.0)
-        weight = np.where(heard, coherence / (1.0 - coherence + 1e-3), 0.0)
-    else:
-        weight = np.where(heard, level, 0.0)
-    phasor = np.divide(cross, np.abs(cross), out=np.zeros_like(cross), where=np.abs(cross) > 0.0) * weight
-    fraction, peak = _summit(phasor, omega)
-    turned = float((cross * np.exp(1j * omega * fraction)).real[1:].sum())
-    sums = float(power_a[1:].sum()), float(power_b[1:].sum())
-    if min(sums) <= 0.0 or turned == 0.0 or peak == 0.0:
-        return NOTHING_IN_COMMON
-    return Alignment(
-        delay_samples=lag + fraction,
-        polarity=1 if peak > 0.0 else -1,
-        gain_db=20.0 * math.log10(abs(turned) / sums[0]),
-        correlation=max(-1.0, min(1.0, turned / math.sqrt(sums[0] * sums[1]))),
-    )
-
-
-def _welch(
-    a: Block, b: Block, size: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.complex128], int]:
-    """Power spectra of A and B and conj(A) * B, [size / 2 + 1], over all channels and half-overlapped segments."""
-    turn = 2.0 * np.pi * (np.arange(size) + 0.5) / size
-    # Blackman-Harris, 92 dB: side lobes must stay under what is counted as heard.
-    window = 0.35875 - 0.48829 * np.cos(turn) + 0.14128 * np.cos(2 * turn) - 0.01168 * np.cos(3 * turn)
-    bins = size // 2 + 1
-    power_a, power_b, cross = np.zeros(bins), np.zeros(bins), np.zeros(bins, dtype=complex)
-    if a.shape[1] < size:
-        a, b = (np.pad(block, ((0, 0), (0, size - block.shape[1]))) for block in (a, b))
-    count = 0
-    for one, other in zip(a, b, strict=True):
-        frames_a, frames_b = (np.lib.stride_tricks.sliding_window_view(x, size)[:: size // 2] for x in (one, other))
-        for at in range(0, len(frames_a), 64):
-            spectrum_a = np.fft.rfft(frames_a[at : at + 64] * window)
-            spectrum_b = np.fft.rfft(frames_b[at : at + 64] * window)
-            power_a += np.square(np.abs(spectrum_a)).sum(axis=0)
-            power_b += np.square(np.abs(spectrum_b)).sum(axis=0)
-            cross += (np.conj(spectrum_a) * spectrum_b).sum(axis=0)
-        count += len(frames_a)
-    return power_a, power_b, cross, count
-
-
-def _summit(phasor: NDArray[np.complex128], omega: NDArray[np.float64]) -> tuple[float, float]:
-    """Where within 1.5 samples the weighted correlation is largest in magnitude, in samples, and its value there."""
-    reach = 3 * UPSAMPLING // 2
-    steps = np.arange(-reach, reach + 1) / UPSAMPLING
-    # A spectrum padded with silence is a correlation with points in between.
-    ring = np.fft.irfft(phasor, 2 * (len(phasor) - 1) * UPSAMPLING)
-    values = np.concatenate([ring[-reach:], ring[: reach + 1]])
-    # Among equals (a tone of a short period) the one nearest to no delay.
-    best = min(np.flatnonzero(np.abs(values) >= np.abs(values).max() * (1 - 1e-9)), key=lambda i: abs(steps[i]))
-    at = float(steps[best])
-    if 0 < best < len(steps) - 1:
-        before, here, after = values[best - 1 : best + 2]
-        curve = before - 2.0 * here + after
-        if curve != 0.0:
-            at += 0.5 * float((before - after) / curve) / UPSAMPLING
-    # The parabola is right to a thousandth; two Newton steps on the slope take it to the summit itself.
-    for _ in range(2):
-        turned = np.exp(1j * omega * at) * phasor
-        slope, bend = -float((omega * turned.imag).sum()), -float((omega**2 * turned.real).sum())
-        step = -slope / bend if bend != 0.0 else 0.0
-        at += step if abs(step) < 1.0 / UPSAMPLING else 0.0
-    return at, float((np.exp(1j * omega * at) * phasor).real.sum())

@@ -111,14 +111,24 @@ class LoudnessMeter:
 
     `speakers` names the channels in order ("L", "R", "C", "LFE", "Ls", "Rs", "Cs", "Lb", "Rb", "M"). True peak is
     measured with 4x oversampling below 96 kHz, 2x below 192 kHz, and is the sample peak from there on; `fine` looks
-    at four times as many places, for who must not miss a peak between them. With `true_peak=False` it is None. Raises
-    UnbakeError for unknown speakers and sample rates below 4 kHz.
+    at four times as many places, for who must not miss a peak between them. With `true_peak=False` it is None. With
+    `mono_sum` the sum of two channels is metered, too. Raises UnbakeError for unknown speakers and sample rates below
+    4 kHz, ValueError for a mono sum of other than two.
     """
 
     def __init__(
-        self, sample_rate: int, speakers: tuple[str, ...], *, true_peak: bool = True, fine: bool = False
+        self,
+        sample_rate: int,
+        speakers: tuple[str, ...],
+        *,
+        true_peak: bool = True,
+        fine: bool = False,
+        mono_sum: bool = False,
     ) -> None:
         weights = channel_weights(speakers)
+        if mono_sum and len(speakers) != 2:
+            raise ValueError(f"{len(speakers)} channels have no mono sum")
+        self._mono_sum = mono_sum
         self._rate = sample_rate
         self._heard = np.flatnonzero(weights)
         self._weights = weights[self._heard]
@@ -129,6 +139,7 @@ class LoudnessMeter:
         self._filled = 0
         self._edges = np.arange(HOPS_PER_SECOND + 1) * sample_rate // HOPS_PER_SECOND
         self._energies: list[NDArray[np.float64]] = []
+        """Of every second: weighted energy of its hops, and of those of the mono sum where it is metered."""
         self._peak = 0.0
         self._true_peak = _TruePeak(sample_rate, len(speakers), 4 if fine else 1) if true_peak else None
 
@@ -159,12 +170,7 @@ class LoudnessMeter:
         rest = self._second[:, : self._filled]
         peak = max(self._peak, _peak(rest))
         true_peak = None if self._true_peak is None else self._true_peak.ended(rest, _peak(rest))
-        hops = np.concatenate([np.zeros(0), *self._energies])
-        whole = int(np.searchsorted(self._edges, self._filled, side="right")) - 1
-        if whole:
-            edges = self._edges[: whole + 1]
-            energies, _ = self._weigh(rest[:, : edges[-1]], _peak(rest), edges)
-            hops = np.concatenate([hops, energies])
+        hops = self._hops()[0]
         momentary = self._means(hops, MOMENTARY_HOPS)
         short_term = self._means(hops, SHORT_TERM_HOPS)
         return Loudness(
@@ -182,26 +188,52 @@ class LoudnessMeter:
         The formula of BS.1770-4 without its gates: for a null test's residual, which mostly lies below the -70 LUFS
         gate of a programme.
         """
-        energy, frames = sum(float(hops.sum()) for hops in self._energies), self._rate * len(self._energies)
+        energy, frames = sum(float(hops[0].sum()) for hops in self._energies), self._rate * len(self._energies)
         if self._filled:
             rest = self._second[:, : self._filled]
-            energy += float(self._weigh(rest, _peak(rest), np.array([0, self._filled]))[0][0])
+            energy += float(self._weigh(rest, _peak(rest), np.array([0, self._filled]))[0][0, 0])
         return _lufs(energy / (frames + self._filled)) if energy > 0.0 else None
+
+    def mono_loss_lu(self) -> float | None:
+        """How much quieter the mean of left and right is on both speakers than left and right, integrated, in LU.
+
+        0 for mono, 3 for two sounds that have nothing in common. None where either is gated, or not metered.
+        """
+        if not self._mono_sum:
+            return None
+        stereo, mono = (integrated_lufs(self._means(hops, MOMENTARY_HOPS)) for hops in self._hops())
+        return None if stereo is None or mono is None else stereo - mono
+
+    def _hops(self) -> NDArray[np.float64]:
+        """Weighted energy of every whole hop so far, and that of the mono sum, float64 [1 or 2, hops]."""
+        seconds = [np.zeros((1 + self._mono_sum, 0)), *self._energies]
+        whole = int(np.searchsorted(self._edges, self._filled, side="right")) - 1
+        if whole:
+            edges = self._edges[: whole + 1]
+            rest = self._second[:, : edges[-1]]
+            seconds.append(self._weigh(rest, _peak(rest), edges)[0])
+        return np.concatenate(seconds, axis=1)
 
     def _weigh(
         self, second: Block, peak: float, edges: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Weighted energy of each hop, float64 [hops], and the filter's state after the last."""
+        """Weighted energy of each hop, float64 [1 or 2, hops] as `_hops`, and the filter's state after the last."""
         # After a silent second the ringing of the high-pass is far below anything a float holds; it ends there, so
         # that silence costs nothing.
         if peak == 0.0 and np.abs(self._state).max(initial=0.0) < 1e-60:
-            return np.zeros(len(edges) - 1), np.zeros_like(self._state)
+            return np.zeros((1 + self._mono_sum, len(edges) - 1)), np.zeros_like(self._state)
         from scipy.signal import sosfilt  # 1.5 s to import: only for those who measure
 
         heard = second if len(self._heard) == len(second) else second[self._heard]
         filtered, state = sosfilt(self._sos, heard, zi=self._state)
+        product = filtered[:1] * filtered[1:] if self._mono_sum else filtered[:0]
         np.square(filtered, out=filtered)
-        return self._weights @ np.add.reduceat(filtered, edges[:-1], axis=1), state
+        energies = (self._weights @ np.add.reduceat(filtered, edges[:-1], axis=1))[None]
+        if self._mono_sum:
+            # Twice the square of half the sum, one for each speaker.
+            mono = 0.5 * energies + np.add.reduceat(product, edges[:-1], axis=1)
+            energies = np.concatenate([energies, np.maximum(mono, 0.0)])
+        return energies, state
 
     def _means(self, hops: NDArray[np.float64], count: int) -> NDArray[np.float64]:
         """Mean square of every window of `count` hops, one per hop."""

@@ -19,8 +19,10 @@ from core.audio.formats import AudioInfo, Block
 from core.audio.read import AudioReader, open_reader
 from core.audio.samples import refuse_bad
 from core.events import Operation, Progress
+from core.measure.bands import Bands
+from core.measure.figures import Band, Level
 from core.measure.levels import to_dbfs
-from core.measure.null import Band, Level, LevelMeter, OctaveBands, PeakMeter
+from core.measure.meters import LevelMeter, PeakMeter
 from core.recombine.graph import Graph, StripDelta, open_stem, open_strip
 from core.recombine.output import overs_of
 from core.session.document import RESIDUAL, Session
@@ -153,7 +155,7 @@ class _StripMeter:
         self._held = np.zeros((stem.channels, 0))
         self._given = 0
         self._level = PeakMeter()
-        self._bands = OctaveBands(stem.sample_rate, stem.channels)
+        self._bands = Bands(stem.sample_rate, stem.channels)
 
     def next(self, frames: int) -> Block:
         """The next frames of the delta. UnbakeError for a stem that holds NaN or infinite samples."""
@@ -177,9 +179,9 @@ class _ChangeMeter:
     """How strong the output less the source is, and where in the spectrum."""
 
     def __init__(self, info: AudioInfo) -> None:
-        self._level = LevelMeter(info)
-        self._source = OctaveBands(info.sample_rate, info.channels)
-        self._change = OctaveBands(info.sample_rate, info.channels)
+        self._level = LevelMeter(info.sample_rate, info.speakers)
+        self._source = Bands(info.sample_rate, info.channels)
+        self._change = Bands(info.sample_rate, info.channels)
 
     def push(self, source: Block, rendered: Block) -> None:
         change = rendered - source

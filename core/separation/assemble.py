@@ -15,12 +15,12 @@ import numpy as np
 
 from core.audio.formats import BLOCK_FRAMES
 from core.audio.hashes import sha256_file
+from core.audio.rates import Converter
 from core.audio.read import open_reader
 from core.audio.speakers import mask_of_speakers
 from core.audio.write import OutputFormat, open_writer
 from core.errors import UnbakeError, os_error
 from core.events import Operation, Progress
-from core.audio.rates import Converter
 from core.separation.work import SAMPLE
 
 if TYPE_CHECKING:

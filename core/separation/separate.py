@@ -23,6 +23,7 @@ from core.atomic import write_bytes_atomically
 from core.audio.formats import BLOCK_FRAMES
 from core.audio.hashes import check_unchanged, fingerprint, sha256_file
 from core.audio.probe import probe
+from core.audio.rates import Converter, converted_length
 from core.audio.read import open_reader
 from core.audio.samples import refuse_bad
 from core.errors import UnbakeError, os_error
@@ -36,7 +37,6 @@ from core.separation.engine import Scale
 from core.separation.layout import groups_of
 from core.separation.lock import Lock
 from core.separation.plan import ChunkPlan, hop_of
-from core.audio.rates import Converter, converted_length
 from core.separation.store import ABOUT, About, Recipe, StemSet, Store, Unusable, new_entry
 from core.separation.variant import Variant
 from core.separation.work import State, Work, folder_bytes, read_extended

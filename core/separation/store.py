@@ -26,9 +26,9 @@ import msgspec
 
 from core import places
 from core.atomic import size_in_words, sync, write_bytes_atomically
+from core.audio import rates
 from core.audio.hashes import sha256_file
 from core.errors import UnbakeError, os_error
-from core.audio import rates
 from core.separation.assemble import RESIDUAL, Assembled, StoredFile
 from core.separation.device import Precision
 from core.separation.lock import Lock

@@ -11,7 +11,7 @@ import soundfile
 
 from core.errors import UnbakeError
 from core.events import Progress, finish
-from core.measure.null import Level
+from core.measure.figures import Level
 from core.recombine import check as checks
 from core.recombine.check import SessionCheck, check_session
 from core.recombine.graph import Graph

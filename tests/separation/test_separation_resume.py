@@ -9,12 +9,12 @@ import msgspec
 import pytest
 from separation_stand_ins import CHUNK, Split, Wandering, collect, network_of, noise, write_wav
 
+from core.audio.rates import converted_length
 from core.errors import UnbakeError
 from core.events import Note, Operation, Progress, finish
 from core.separation import separate as separation
 from core.separation import work as work_module
 from core.separation.plan import ChunkPlan
-from core.audio.rates import converted_length
 from core.separation.separate import SeparationRequest, separate
 from core.separation.store import StemSet, Store
 from core.separation.work import State

@@ -23,11 +23,11 @@ from separation_stand_ins import (
     write_wav,
 )
 
+from core.audio.rates import Converter, converted_length
 from core.errors import UnbakeError
 from core.events import Note, Progress, finish
 from core.separation import separate as separation
 from core.separation.plan import ChunkPlan
-from core.audio.rates import Converter, converted_length
 from core.separation.separate import SeparationRequest, separate
 from core.separation.store import StemSet, Store
 from core.separation.work import State

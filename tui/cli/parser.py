@@ -321,7 +321,15 @@ def _null(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--threshold", type=float, metavar="DB", help="dBFS peak (default: -90, or -84 where either file is 16 bit)"
     )
-    parser.add_argument("--align", action="store_true", help="also measure with delay, gain and polarity taken out")
+    parser.add_argument(
+        "--align", action="store_true", help="also measure with delay, drift, gain and polarity taken out"
+    )
+    parser.add_argument("--bands", action="store_true", help="show every third octave: levels, coherence, phase")
+    parser.add_argument(
+        "--window", type=float, metavar="S", help="show residual and delay over time, in windows so long (2 to measure)"
+    )
+    _passage(parser)
+    parser.add_argument("--quick", action="store_true", help="identity, peak and rms only")
     parser.add_argument("--listen", type=_path, metavar="OUT", help="write what is left, A - B, as 32-bit float")
     parser.add_argument("--force", action="store_true", help="replace an OUT that exists")
 
@@ -346,15 +354,7 @@ def _play(commands: argparse._SubParsersAction) -> None:
         metavar="X",
         help="source, repair, difference (or a, b, n), or the name of a strip, alone (default: repair)",
     )
-    for name, what in (("from", "where to begin (default: the start)"), ("to", "where to end (default: the end)")):
-        parser.add_argument(
-            f"--{name}",
-            dest=f"{name}_seconds",
-            type=_seconds,
-            default=0.0 if name == "from" else None,
-            metavar="T",
-            help=f"{what}: seconds, or minutes:seconds",
-        )
+    _passage(parser)
     ways = parser.add_mutually_exclusive_group()
     ways.add_argument(
         "--stdout", action="store_true", help="a WAV of 32-bit floats on standard output, levels as rendered"
@@ -370,6 +370,18 @@ def _play(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--host", default="127.0.0.1", metavar="H", help="the page's address (default: 127.0.0.1)")
     parser.add_argument("--port", type=_port, metavar="N", help="the page's port (default: the first free from 8765)")
     _device(parser)
+
+
+def _passage(parser: argparse.ArgumentParser) -> None:
+    for name, what in (("from", "where to begin (default: the start)"), ("to", "where to end (default: the end)")):
+        parser.add_argument(
+            f"--{name}",
+            dest=f"{name}_seconds",
+            type=_seconds,
+            default=0.0 if name == "from" else None,
+            metavar="T",
+            help=f"{what}: seconds, or minutes:seconds",
+        )
 
 
 def _port(text: str) -> int:

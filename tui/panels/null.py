@@ -7,7 +7,8 @@ from pathlib import Path
 
 from core.handover.certificate import Certificate
 from core.jobs.plugins import used_by
-from core.measure.null import Level, NullReport
+from core.measure.figures import Level
+from core.measure.null import NullReport
 from core.recombine.check import SessionCheck, StripChange
 from tui import actions
 from tui.desk.bench import Bench

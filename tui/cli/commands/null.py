@@ -5,8 +5,9 @@ from __future__ import annotations
 from argparse import Namespace
 
 from core.errors import UnbakeError
-from core.measure.null import Level, null_test
-from tui.cli.terminal import drive, emit, level, table
+from core.measure import tell
+from core.measure.null import NullReport, null_test
+from tui.cli.terminal import drive, emit, table
 
 
 def run(options: Namespace) -> int:
@@ -14,33 +15,31 @@ def run(options: Namespace) -> int:
     listen, force = options.listen, options.force
     if force and listen is None:
         raise UnbakeError("--force is about an output", remedy="give --listen OUT too")
+    if options.quick and (options.align or options.bands or options.window is not None):
+        raise UnbakeError("--quick measures identity, peak and rms only", remedy="leave --quick away")
     operation = null_test(
-        options.a, options.b, threshold_dbfs=options.threshold, align=options.align, listen=listen, force=force
+        options.a,
+        options.b,
+        threshold_dbfs=options.threshold,
+        align=options.align,
+        **({} if options.window is None else {"window_seconds": options.window}),
+        from_seconds=options.from_seconds,
+        to_seconds=options.to_seconds,
+        quick=options.quick,
+        listen=listen,
+        force=force,
     )
     report = drive(operation, options)
-    rows = [
-        ("verdict", f"{'passes' if report.pass_ else 'FAILS'} at {report.threshold_dbfs:g} dBFS peak"),
-        ("identical", "yes, sample for sample" if report.identical else "no"),
-        ("residual", _of(report.residual)),
-        ("delay", f"{report.delay_samples:+.3f} samples (positive: B is later)"),
-        ("gain", f"{report.gain_db:+.3f} dB (positive: B is louder)"),
-        ("polarity", "same" if report.polarity == 1 else "inverted"),
-        ("correlation", f"{report.correlation:+.6f}"),
-    ]
-    if listen is not None:
-        rows.append(("written", str(listen)))
-    if report.aligned_residual:
-        rows.insert(3, ("aligned", _of(report.aligned_residual)))
-    if not report.identical:
-        rows += [
-            ("band", f"{band.low_hz:7.0f} - {band.high_hz:5.0f} Hz  {level(band.rms_dbfs, 'dBFS rms')}")
-            for band in report.bands
-        ]
-    emit(options, report, table(rows))
+    emit(options, report, table(_rows(report, options)))
     return 0 if report.pass_ else 1
 
 
-def _of(found: Level) -> str:
-    if found.peak_dbfs is None:
-        return "none: digital silence"
-    return f"peak {level(found.peak_dbfs, 'dBFS')}, rms {level(found.rms_dbfs, 'dBFS')}, {level(found.lufs, 'LUFS')}"
+def _rows(report: NullReport, options: Namespace) -> list[tuple[str, str]]:
+    rows = tell.of_null(report, quick=options.quick)
+    if options.listen is not None:
+        rows.append(("written", str(options.listen)))
+    if options.bands:
+        rows += tell.of_bands(report.bands)
+    if options.window is not None:
+        rows += tell.of_windows(report.windows)
+    return rows
