@@ -61,7 +61,7 @@ def demonstrate(folder: Path, *, device: str = "auto", force: bool = False) -> O
     untouched_null = yield from null_test(master, folder / "untouched.wav")
 
     yield Note(f"a repair of one stem: preset {PRESET}")
-    report = folder / "repaired.md"
+    report = folder / "repaired.html"
     delivery = Delivery(out=folder / "repaired.wav", report=report, overs="trim", force=force)
     session = _fresh(folder / "master.unbake.toml", force)
     repaired = yield from repair(master, PRESET, delivery, session_path=session, device=device)

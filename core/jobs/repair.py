@@ -15,7 +15,18 @@ from core.audio.outputs import OutputFormat, default_output_path, output_format
 from core.audio.probe import probe
 from core.errors import UnbakeError, refusal
 from core.events import Note, Operation
-from core.handover.certificate import Certificate, as_json, as_markdown, certifies, certify, full_report, place_beside
+from core.handover.certificate import (
+    Certificate,
+    Report,
+    as_json,
+    as_markdown,
+    certifies,
+    certify,
+    full_report,
+    place_beside,
+)
+from core.handover.page.document import as_html
+from core.handover.page.traces import trace
 from core.jobs import plugins, sessions
 from core.jobs.diagnose import fit_preset, reference_balance
 from core.recombine.render import OversPolicy, render
@@ -287,7 +298,7 @@ def _deliver(
     # the output that it replaces the certificate of was replaced just now
     write_text_atomically(beside, as_json(report), force=delivery.force or certifies(beside, out))
     if delivery.report is not None and not same_file(delivery.report, beside):
-        text = as_json(report) if delivery.report.suffix.lower() == ".json" else as_markdown(report)
+        text = yield from _as_told(report, delivery.report, session, sessions.stem_paths(stems))
         write_text_atomically(delivery.report, text, force=delivery.force)
     if not certificate.passed:
         unsteady = plugins.unsteady(session)
@@ -296,3 +307,14 @@ def _deliver(
             why = f"{' and '.join(unsteady)} does not give the same sound twice, so the file can't be proved"
         yield Note(f"the proof FAILS: {why}")
     return certificate
+
+
+def _as_told(report: Report, place: Path, session: Session, stems: dict[str, Path]) -> Operation[str]:
+    """The report in the form that the name of its file asks for."""
+    match place.suffix.lower():
+        case ".json":
+            return as_json(report)
+        case ".html" | ".htm":
+            return as_html(report, (yield from trace(session, stems, report.render)))
+        case _:
+            return as_markdown(report)

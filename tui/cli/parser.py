@@ -84,7 +84,7 @@ def build() -> Parser:
         usage="unbake [FILE] [--theme T] [--low-bandwidth] [--read-only]\n       unbake COMMAND ...",
         description="Mastering repair: split a finished master, repair one stem, prove that nothing else moved. "
         "Without a command it opens the full-screen workstation on a master or a session.",
-        epilog="example: unbake repair song.wav --preset muddy-low-end -o repaired.wav --report repaired.md",
+        epilog="example: unbake repair song.wav --preset muddy-low-end -o repaired.wav --report repaired.html",
     )
     parser.add_argument("--version", action=_Version, help="show the version and leave")
     _app_options(parser)
@@ -176,7 +176,7 @@ def _rate(text: str) -> int:
 def _delivery(parser: Parser, default: str) -> None:
     parser.add_argument("-o", "--output", type=_path, metavar="OUT", help=f"default: {default}")
     parser.add_argument(
-        "--report", type=_path, metavar="R", help="write the certificate: .json for programs, else Markdown"
+        "--report", type=_path, metavar="R", help="write a report: .html as a page, .json for programs, else Markdown"
     )
     parser.add_argument("--profile", metavar="P", help="where it goes: see unbake profiles list; or a profile's file")
     parser.add_argument(
@@ -271,7 +271,7 @@ def _score(commands: argparse._SubParsersAction) -> None:
 
 def _repair(commands: argparse._SubParsersAction) -> None:
     about = "preset to repaired master in one go, with the proof that nothing else moved"
-    example = "unbake repair song.wav --preset muddy-low-end -o repaired.wav --report repaired.md"
+    example = "unbake repair song.wav --preset muddy-low-end -o repaired.wav --report repaired.html"
     parser = _add(commands, "repair", about, example, "repair:repair")
     _file(parser, about="the master")
     parser.add_argument("--preset", required=True, metavar="P", help="see: unbake presets list; or a preset's file")

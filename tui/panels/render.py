@@ -59,7 +59,7 @@ class RenderForm(Form[Wanted]):
             Field("rate", "sample rate", str(fmt.sample_rate), _rates(fmt.sample_rate), about="the source's own"),
             Field("dither", "dither", dither_of(session), DITHERS, about=AUTOMATIC),
             Field("overs", "overs", "refuse", OVERS, about="what to do when the sum exceeds full scale"),
-            Field("report", "report", "", about="certificate: .json for programs, else Markdown"),
+            Field("report", "report", "", about="a page (.html), Markdown (.md) or .json"),
             Field("existing", "existing file", "refuse", ("refuse", "replace")),
         ]
 
