@@ -1,6 +1,7 @@
 """Makes the pictures in the README from real runs: `.venv/bin/python docs/screenshot.py`.
 
-`demo.svg` is what the demo prints, `desk.svg` the workstation on the demo's repaired session.
+`demo.svg` is what the demo prints, `desk.svg` the workstation on the demo's repaired session, `report.png` the top of
+its report in a browser (Debian's chromium).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,6 +26,7 @@ sys.path.insert(0, str(DOCS.parent / "tests" / "tui"))
 SIZE = (120, 36)
 KEYS = ("1", "shift+tab", *"l" * 52, "tab", "tab", *"j" * 8)
 """The voice, the range of its de-esser, and the playhead a way into the song."""
+REPORT_SIZE = (960, 900)
 CELL_WIDTH, CELL_HEIGHT, BASELINE = 12.2, 24.4, 18.5
 DOT = 4.0
 BRAILLE = re.compile("[\u2800-\u28ff]")
@@ -35,7 +38,7 @@ TEXT = re.compile(
 
 
 def main() -> None:
-    """Runs the demo in a fresh folder, its stems made anew; draws what it printed, then the desk on its session."""
+    """Runs the demo in a fresh folder, its stems made anew; draws what it printed, its report, and the desk on it."""
     with tempfile.TemporaryDirectory() as name:
         env = {"UNBAKE_CACHE": f"{name}/cache", "UNBAKE_HOME": f"{name}/home", "PATH": "/usr/bin:/bin"}
         words = [sys.executable, "-m", "tui", "demo", "-o", "demo"]
@@ -43,6 +46,7 @@ def main() -> None:
         (DOCS / "demo.svg").write_text(
             printed(f"$ unbake demo -o demo\n{done.stderr}{done.stdout}".replace(f"{name}/", ""))
         )
+        asyncio.run(report(Path(name) / "demo" / "repaired.html"))
         os.environ.update(env, TERM="xterm-256color", COLORTERM="truecolor")
         (DOCS / "desk.svg").write_text(asyncio.run(desk(Path(name) / "demo" / "master.unbake.toml")))
 
@@ -54,6 +58,21 @@ def printed(text: str) -> str:
         style = "bold" if line.startswith("$") else "dim" if line.startswith("unbake:") else ""
         console.print(Text(line, style=style))
     return console.export_svg(title="unbake")
+
+
+async def report(page: Path) -> None:
+    """The top of a report, as far as it says what was done and shows it."""
+    from playwright.async_api import async_playwright
+
+    program = shutil.which("chromium")
+    if program is None:
+        raise SystemExit("no chromium here (apt-get install chromium)")
+    async with async_playwright() as driver:
+        browser = await driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        view = await browser.new_page(viewport={"width": REPORT_SIZE[0], "height": REPORT_SIZE[1]})
+        await view.goto(page.as_uri())
+        await view.screenshot(path=DOCS / "report.png")
+        await browser.close()
 
 
 async def desk(session: Path) -> str:

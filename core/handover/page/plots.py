@@ -130,8 +130,11 @@ def residual_by_band(figures: Figures, predicted: Sequence[Band] | None) -> Plot
         parts = [head, svg.grid(panel)]
         parts += [svg.bar(panel, band.low_hz, band.high_hz, level, "area difference") for band, level in left]
         parts.append(svg.line(panel, ((_middle(band), band.a_rms_dbfs) for band in bands), "source"))
-        for band, level in asked:
-            parts.append(svg.line(panel, [(band.low_hz, level), (band.high_hz, level)], "predicted"))
+        parts += [
+            svg.line(panel, [(band.low_hz, level), (band.high_hz, level)], "predicted")
+            for band, level in asked
+            if level > panel.y.low
+        ]
         return _finished(size, panel, parts, "frequency, Hz", "bands", "Difference by band", says)
 
     return _plot("bands", "Difference by band", says, draw)

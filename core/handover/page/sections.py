@@ -172,7 +172,7 @@ def phase(told: Told) -> Html:
     figures = told.figures
     if figures is None:
         return Html("")
-    rate = _number(told.report, "sample_rate") or told.report.render.sample_rate
+    rate = told.report.render.sample_rate
     residual = figures.residual
     if figures.identical:
         left = "nothing: every sample is the same"
