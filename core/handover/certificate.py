@@ -5,17 +5,21 @@ It is written as JSON for programs or as Markdown for people, from the same valu
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import hashlib
+import platform
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from core.atomic import same_file
 from core.audio.hashes import sha256_file
 from core.errors import UnbakeError, os_error
-from core.measure.figures import Figures
-from core.measure.loudness import Loudness
+from core.handover.checks import Check, checks_of
+from core.measure.figures import Band, Figures, Programme
 from core.recombine.delivery import Levelling
 from core.recombine.render import OversPolicy, Rendered
 from core.separation import stems
@@ -23,10 +27,12 @@ from core.session import files, words
 from core.session.document import Session
 from core.session.fits import Value
 from core.session.profiles import Profile
+from models import registry
 
 SCHEMA = 1
 SUFFIX = ".unbake.json"
 """Of the certificate beside an output."""
+LIBRARIES: Final = ("numpy", "scipy", "soundfile", "soxr", "av", "torch", "pedalboard")
 
 
 class LoudnessFigures(msgspec.Struct, frozen=True):
@@ -99,8 +105,11 @@ class Certificate(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """A certificate with hashes, the whole document, and who holds the rights.
 
-    `profile` and `overs` are what was asked for beside the session: with them the render can be made again. `figures`
-    are of the source (A) against the output (B); None where they were not taken.
+    `profile` and `overs` are what was asked for beside the session: with them the render can be made again.
+    `session_sha256` is of `document`, written as compact JSON with its keys in order, `model_sha256` of the weights
+    that made the stems, by model. `figures` are of the source (A) against the output (B), `prediction` the third
+    octaves of the output less what was expected of it, `checks` all of them against their limits. None or empty where
+    an older unbake took none.
     """
 
     unbake: str
@@ -116,6 +125,11 @@ class Report(msgspec.Struct, frozen=True):
     overs: OversPolicy | None = None
     schema: int = SCHEMA
     figures: Figures | None = None
+    prediction: list[Band] = []
+    checks: list[Check] = []
+    session_sha256: str = ""
+    model_sha256: dict[str, list[str]] = {}
+    versions: dict[str, str] = {}
 
 
 def certify(
@@ -140,7 +154,7 @@ def certify(
         container=rendered.fmt.container,
         subtype=rendered.fmt.subtype,
         dithered=rendered.dithered,
-        loudness=BeforeAfter(_figures(rendered.before), _figures(rendered.after)),
+        loudness=BeforeAfter(_loudness(rendered.before), _loudness(rendered.figures.b)),
         overs=OversFigures(
             rendered.overs.samples, rendered.overs.peak_dbfs, rendered.overs.treatment, rendered.overs.trim_db
         ),
@@ -164,13 +178,19 @@ def certify(
 
 def full_report(
     session: Session,
+    rendered: Rendered,
     certificate: Certificate,
     version: str,
     *,
+    stems_known: bool = False,
     profile: Profile | None = None,
     overs: OversPolicy | None = None,
 ) -> Report:
-    """The certificate with hashes of all files as they lie on disk now. Raises UnbakeError when one can't be read."""
+    """The certificate with hashes of all files as they lie on disk now, and all figures held against their limits.
+
+    `stems_known`: their sum was looked at. Raises UnbakeError when a file can't be read.
+    """
+    document = files.to_tables(session)
     return Report(
         unbake=version,
         made_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -180,10 +200,21 @@ def full_report(
         stem_sha256=dict(session.separation.hashes),
         changes=words.of_session(session),
         rights=session.rights,
-        document=files.to_tables(session),
+        document=document,
         profile=profile,
         overs=overs,
+        figures=rendered.figures,
+        prediction=rendered.prediction,
+        checks=checks_of(session, rendered, certificate.certificate.stem_sum_residual_dbfs, stems_known=stems_known),
+        session_sha256=document_sha256(document),
+        model_sha256=_weights_of(session) if _made_here(session) else {},
+        versions=_versions(),
     )
+
+
+def document_sha256(document: dict[str, Any]) -> str:
+    """The hash of a document, the same for the same values however they are written."""
+    return hashlib.sha256(msgspec.json.encode(document, order="deterministic")).hexdigest()
 
 
 def read_report(path: Path) -> Report:
@@ -252,6 +283,7 @@ def as_markdown(report: Report) -> str:
         "",
         f"Samples identical to the source: {_yes(proof.identical)}. Proof: {'holds' if render.passed else 'FAILS'}.",
         "",
+        *_checks_in_words(report.checks),
         "## Level",
         "",
         "| | before | after |",
@@ -274,6 +306,18 @@ def as_markdown(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _checks_in_words(checks: list[Check]) -> list[str]:
+    if not checks:
+        return []
+    verdicts = {True: "pass", False: "FAIL", None: "told"}
+    rows = [
+        f"| {check.name} | {'none' if check.figure is None else f'{check.figure:.6g}'} {check.unit} "
+        f"| {check.limit} | {verdicts[check.passed]} |"
+        for check in checks
+    ]
+    return ["| figure | found | limit | |", "|---|---|---|---|", *rows, ""]
+
+
 def _how(render: Certificate) -> str:
     return "" if render.overlap is None else f" ({render.overlap:g} passes, {render.precision})"
 
@@ -281,6 +325,24 @@ def _how(render: Certificate) -> str:
 def _made_here(session: Session) -> bool:
     """Whether the render used stems that unbake made."""
     return bool(session.changed) and session.separation.stems_from is None
+
+
+def _weights_of(session: Session) -> dict[str, list[str]]:
+    """Hashes of the weights of every network that made the stems; none of those that have no weights."""
+    choice = stems.choices().get(session.separation.model)
+    names = () if choice is None else choice.made_of or (choice.name,)
+    cards = registry.cards()
+    found = {name: [item.sha256 for item in cards[name].weights] for name in names if name in cards}
+    return {name: hashes for name, hashes in found.items() if hashes}
+
+
+def _versions() -> dict[str, str]:
+    """What reckoned: the libraries that decide the last bits."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _caution(session: Session) -> str | None:
@@ -291,8 +353,8 @@ def _caution(session: Session) -> str | None:
     return (choice.caution or None) if choice else None
 
 
-def _figures(loudness: Loudness) -> LoudnessFigures:
-    return LoudnessFigures(loudness.lufs_i, loudness.lra_lu, loudness.true_peak_dbtp)
+def _loudness(programme: Programme) -> LoudnessFigures:
+    return LoudnessFigures(programme.lufs_i, programme.lra_lu, programme.true_peak_dbtp)
 
 
 def _yes(value: bool) -> str:

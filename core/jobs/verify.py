@@ -17,7 +17,7 @@ from core.audio.hashes import hashing
 from core.audio.outputs import output_format
 from core.audio.probe import probe
 from core.errors import UnbakeError, os_error
-from core.handover.certificate import SUFFIX, Report, read_report
+from core.handover.certificate import SUFFIX, Report, document_sha256, read_report
 from core.jobs import plugins, sessions
 from core.measure.null import null_test
 from core.recombine.render import render
@@ -66,7 +66,7 @@ def verify(path: Path, *, device: str = "auto") -> Operation[Verification]:
     source_check = _file("source", source, as_certified=(yield from _same(source, report.source_sha256)))
     session = files.from_tables(report.document, Origin(str(path)), check=False)
     session = msgspec.structs.replace(session, source=msgspec.structs.replace(session.source, path=str(source)))
-    checks = [source_check, _session(report, session), _proof(report)]
+    checks = [source_check, _session(report, session), _proof(report), *_figures(report)]
     if not source_check.passed:
         checks.append(Checked("render", None, "can't be made again without the source"))
     else:
@@ -133,7 +133,8 @@ def _session(report: Report, certified: Session) -> Checked:
         now = files.load(path)
     except UnbakeError as error:
         return Checked("session", None, f"can't be read any more: {error}")
-    same = now.separation == certified.separation and now.strips == certified.strips and now.master == certified.master
+    kept = ("separation", "brought", "strips", "master")
+    same = all(getattr(now, name) == getattr(certified, name) for name in kept)
     return Checked("session", True if same else None, f"{path} {'is as certified' if same else 'was edited since'}")
 
 
@@ -147,6 +148,22 @@ def _proof(report: Report) -> Checked:
     return Checked("proof", report.render.passed and figure <= bound, f"{figure:.2f} dBFS, of {bound:.2f} allowed")
 
 
+def _figures(report: Report) -> list[Checked]:
+    """What stands in the certificate itself: its copy of the session, and its figures against their limits."""
+    found = []
+    if report.session_sha256 and document_sha256(report.document) != report.session_sha256:
+        found.append(
+            Checked("document", False, "the certificate's copy of the session was altered (its SHA-256 differs)")
+        )
+    held = [check for check in report.checks if check.passed is not None]
+    if held:
+        failed = [check for check in held if not check.passed]
+        said = "; ".join(f"{check.name}: {check.figure} {check.unit}, {check.limit}" for check in failed)
+        what = f"{len(held) - len(failed)} of {len(held)} within their limits"
+        found.append(Checked("figures", not failed, f"{what}: {said}" if failed else what))
+    return found
+
+
 def _rendered_again(
     report: Report, session: Session, again: Path, device: str
 ) -> Operation[tuple[Checked, Rendered | None]]:
@@ -155,14 +172,12 @@ def _rendered_again(
         files.check_strips(session, Origin(report.render.session or "the certificate"))
         yield from plugins.trying(session)
         _, stems = yield from sessions.stems_for(session, device=device)
-        found = {} if stems is None else stems.hashes
+        found = stems.hashes
         other = sorted(name for name, known in report.stem_sha256.items() if found.get(name, known) != known)
         used = f"{len(found)} stems" if found else "none needed"
         detail = f"{', '.join(other)} came out otherwise" if other else f"{used}, as certified" if found else used
         fmt = output_format(probe(Path(session.source.path)), again, report.render.subtype, report.render.sample_rate)
-        rendered = yield from render(
-            session, sessions.stem_paths(stems), again, fmt, profile=report.profile, overs=report.overs
-        )
+        rendered = yield from render(session, stems.paths, again, fmt, profile=report.profile, overs=report.overs)
     except UnbakeError as error:
         return Checked("render", False, f"can't be made again: {error}"), None
     return Checked("stems", not other, detail), rendered

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import copy
 import math
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
 
+from core.measure.background import Background
 from core.measure.bands import Bands
 from core.measure.cross import Alignment, CrossSpectrum
 from core.measure.figures import BandFigures, Comb, Figures, Level, Place, Programme, Window
@@ -24,8 +23,6 @@ from core.measure.placement import ALIKE, NO_DRIFT_FRAMES, NOT_FOUND, UNRELATED,
 from core.measure.transfer import band_figures, comb_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from core.audio.formats import Block
 
 WINDOW_SECONDS: Final = 2.0
@@ -38,8 +35,6 @@ SURE: Final = 0.8
 QUIET: Final = 1e-6
 """Windows whose power is so much less than the loudest one's have no delay to speak of."""
 NEAR_ZERO_DELAY: Final = 0.02  # samples; as good as none for gain and correlation
-WAITING: Final = 2
-"""Blocks that may wait for a meter."""
 
 
 class Comparison:
@@ -48,7 +43,7 @@ class Comparison:
     `placement` is where B lies against A, as far as it is known: the third block that is pushed is B moved there, by
     whole frames and by the drift, and what is found of it here is added to that. `frames` from `start` on will come;
     `low` and `high` are the frames of A between which the third block holds B. With `quick` only identity, peak and rms
-    are measured, and gain and likeness as the files lie.
+    are measured, and gain and likeness as the files lie. `fine` is how the true peak of B is looked for.
     """
 
     def __init__(
@@ -62,6 +57,7 @@ class Comparison:
         low: int = 0,
         high: int | None = None,
         quick: bool = False,
+        fine: bool = False,
     ) -> None:
         self._rate = sample_rate
         self._frames = frames
@@ -77,9 +73,10 @@ class Comparison:
         self._whole = PeakMeter(), PeakMeter()
         self._windows: list[Window] = []
         self._delays: list[tuple[float, Alignment, float]] = []
-        self._residual = _Meter(_ResidualMeter(sample_rate, speakers))
-        self._programme_a = _Meter(ProgrammeMeter(sample_rate, speakers))
-        self._programme_b: _Meter | None = None
+        self._residual = Background(_ResidualMeter(sample_rate, speakers))
+        self._programme_a = Background(ProgrammeMeter(sample_rate, speakers))
+        # As long as B is A, so is what its meter knows.
+        self._programme_b = Background(ProgrammeMeter(sample_rate, speakers, fine=True)) if fine else None
         size = min(1 << round(math.log2(SEGMENT_AT_48K * sample_rate / 48_000)), max(16, frames))
         self._cross = CrossSpectrum(1 << (size.bit_length() - 1))
 
@@ -126,7 +123,7 @@ class Comparison:
         a, b = Programme(), Programme()
         placed, left, spread = self._placed()
         if not self._quick:
-            residual: _ResidualMeter = self._residual.done()
+            residual = self._residual.done()
             level = residual.meter.level() if not self.identical else Level(None, None, None)
             a = self._programme_a.done().result()
             b = a if self._programme_b is None else self._programme_b.done().result()
@@ -193,8 +190,7 @@ class Comparison:
     def _programmes(self, a: Block, b: Block, difference: Block | None) -> None:
         """Hands the window to the meters, which run in threads of their own."""
         if difference is not None and self._programme_b is None:
-            # Until here B was A, and so is what its meter knows.
-            self._programme_b = _Meter(copy.deepcopy(self._programme_a.done()))
+            self._programme_b = Background(copy.deepcopy(self._programme_a.done()))
         self._programme_a.push(a)
         if self._programme_b is not None:
             self._programme_b.push(b)
@@ -300,32 +296,6 @@ class _ResidualMeter:
             return
         self.meter.push(block)
         self.bands.push(block)
-
-
-class _Meter:
-    """A meter that is fed on a thread of its own, through a short queue. Blocks must not be altered once pushed."""
-
-    def __init__(self, meter: Any) -> None:
-        self._meter = meter
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="null-meter")
-        self._queue: deque[Future[None]] = deque()
-
-    def push(self, block: Block) -> None:
-        """Takes the next block; waits only when the meter is several blocks behind."""
-        push: Callable[[Block], None] = self._meter.push
-        self._queue.append(self._thread.submit(push, block))
-        while len(self._queue) > WAITING:
-            self._queue.popleft().result()
-
-    def done(self) -> Any:
-        """The meter, once it has taken all that was pushed."""
-        while self._queue:
-            self._queue.popleft().result()
-        return self._meter
-
-    def close(self) -> None:
-        """Ends the thread."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
 
 
 def _same(a: Block, b: Block) -> bool:

@@ -83,7 +83,7 @@ class CrossSpectrum:
     def coherence(self) -> NDArray[np.float64]:
         """Magnitude-squared coherence of every bin, 0 to 1, less what n segments of nothing in common would show."""
         level = self.power_a * self.power_b
-        found = np.divide(np.abs(self.cross) ** 2, level, out=np.zeros_like(level), where=self._heard())
+        found = np.divide(np.abs(self.cross) ** 2, level, out=np.zeros_like(level), where=self.heard())
         # A mean over n segments finds 1/n where there is nothing.
         chance = 1.0 / self.count if self.count > 1 else 0.0
         return np.clip((found - chance) / (1.0 - chance), 0.0, 1.0)
@@ -95,7 +95,7 @@ class CrossSpectrum:
             coherence = self.coherence()
             weight = coherence / (1.0 - coherence + 1e-3)
         else:
-            weight = np.where(self._heard(), np.sqrt(self.power_a * self.power_b), 0.0)
+            weight = np.where(self.heard(), np.sqrt(self.power_a * self.power_b), 0.0)
         magnitude = np.abs(self.cross)
         phasor = np.zeros_like(self.cross)
         np.divide(self.cross * weight, magnitude, out=phasor, where=magnitude > 0.0)
@@ -111,7 +111,8 @@ class CrossSpectrum:
             correlation=max(-1.0, min(1.0, turned / math.sqrt(sums[0] * sums[1]))),
         )
 
-    def _heard(self) -> NDArray[np.bool_]:
+    def heard(self) -> NDArray[np.bool_]:
+        """Bins that hold more than a window leaks and an FFT rounds: bool [bins]."""
         level = np.sqrt(self.power_a * self.power_b)
         # Below this the window's side lobes speak, with the phase of the loud bins they leaked from.
         heard = level > 1e-9 * level.max(initial=0.0)

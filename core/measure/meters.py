@@ -104,11 +104,11 @@ class LevelMeter:
 
 
 class ProgrammeMeter:
-    """Loudness, peaks and stereo image of a stream that comes in blocks float64 [channels, frames]."""
+    """Loudness, peaks (true ones as `fine` as the loudness meter has it) and stereo image of a stream of blocks."""
 
-    def __init__(self, sample_rate: int, speakers: tuple[str, ...]) -> None:
+    def __init__(self, sample_rate: int, speakers: tuple[str, ...], *, fine: bool = False) -> None:
         stereo = len(speakers) == 2
-        self._loudness = LoudnessMeter(sample_rate, speakers, mono_sum=stereo)
+        self._loudness = LoudnessMeter(sample_rate, speakers, fine=fine, mono_sum=stereo)
         self._image = _Image(sample_rate) if stereo else None
 
     def push(self, block: Block) -> None:

@@ -41,7 +41,7 @@ def band_figures(
     omega = 2.0 * np.pi * np.arange(len(cross.cross)) / cross.size
     turned = cross.cross * np.exp(1j * omega * delay_samples)
     coherence = cross.coherence()
-    level = np.sqrt(cross.power_a * cross.power_b)
+    level = np.sqrt(cross.power_a * cross.power_b) * cross.heard()
     scales = [
         power / total if total > 0.0 else 0.0
         for power, total in zip(powers, (cross.power_a.sum(), cross.power_b.sum()), strict=True)

@@ -16,8 +16,8 @@ from typing import Final
 import msgspec
 
 from core.events import Operation, Progress
-from core.measure.background import BackgroundMeter
-from core.measure.loudness import Loudness
+from core.measure.background import Background
+from core.measure.loudness import Loudness, LoudnessMeter
 from core.recombine.finish import Finish, Finished
 from core.recombine.graph import Graph
 from core.session.document import Session
@@ -143,12 +143,12 @@ def _measured(session: Session, stems: Mapping[str, Path], finish: Finish) -> Op
     with ExitStack() as stack:
         graph = stack.enter_context(Graph(session, stems))
         sound = Finished(graph, finish)
-        meter = stack.enter_context(BackgroundMeter(finish.sample_rate, graph.info.speakers, fine=True))
+        meter = stack.enter_context(Background(LoudnessMeter(finish.sample_rate, graph.info.speakers, fine=True)))
         for block in sound.blocks():
             meter.push(block)
             done += block.shape[1]
             yield Progress("measuring", done, sound.frames, graph.info.seconds)
-        return meter.result()
+        return meter.done().result()
 
 
 def _decided(

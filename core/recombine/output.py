@@ -96,6 +96,16 @@ class BusOutput:
             return 20 * math.log10(worst_lsb * 2.0 ** (1 - self.word_bits))
         return error_bound_dbfs(self._subtype, False, max(self.peak, float(np.finfo(np.float32).tiny)))
 
+    @property
+    def noise_dbfs(self) -> float | None:
+        """The rms of what rounding under TPDF dither adds; None without dither, and where its noise is shaped.
+
+        A quarter of a step squared (Lipshitz, Wannamaker & Vanderkooy, "Quantization and dither", JAES 40, 1992).
+        """
+        if self.word_bits is None or self._dither is None or self._shaper is not None:
+            return None
+        return 20.0 * math.log10(0.5 * 2.0 ** (1 - self.word_bits))
+
     def write(self, block: Block, writer: AudioWriter) -> None:
         """Takes the next block of the bus, float64 [channels, frames], into the file."""
         if block.size:

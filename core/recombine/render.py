@@ -15,7 +15,7 @@ from typing import Final, Literal
 import msgspec
 import numpy as np
 
-from core.audio.formats import BLOCK_FRAMES, AudioInfo, Block
+from core.audio.formats import AudioInfo, Block
 from core.audio.hashes import check_unchanged, fingerprint
 from core.audio.outputs import OutputFormat
 from core.audio.positions import at_rate
@@ -25,9 +25,13 @@ from core.audio.tags import BextLoudness, read_metadata
 from core.audio.write import AudioWriter, check_output, open_writer
 from core.errors import UnbakeError
 from core.events import Note, Operation, Progress
-from core.measure.background import BackgroundMeter
+from core.measure.background import Background
+from core.measure.bands import Bands
+from core.measure.comparison import WINDOW_SECONDS, Comparison
+from core.measure.figures import Band, Figures, Programme
 from core.measure.levels import to_dbfs
-from core.measure.loudness import Loudness
+from core.measure.meters import ProgrammeMeter
+from core.measure.placement import Placed
 from core.recombine.delivery import MARGIN_DB, MET_LU, Levelling, ceiling_of, plan
 from core.recombine.finish import Finish, Finished, frames_at
 from core.recombine.graph import Graph
@@ -73,15 +77,22 @@ class Proof(msgspec.Struct, frozen=True):
 
 
 class Rendered(msgspec.Struct, frozen=True):
-    """A finished render. `levelling` is None where neither a profile nor a limiter asked for anything."""
+    """A finished render. `levelling` is None where neither a profile nor a limiter asked for anything.
+
+    `figures` are of the source (A) and the written file (B), at the file's rate. `prediction` holds the third octaves
+    of the written file less what the second pass expected: source, deltas and all that follows them. `noise_dbfs` is
+    the rms that the file's own dither must have; None where it has none, or shapes it.
+    """
 
     output: str
     fmt: OutputFormat
     dithered: bool
-    before: Loudness
-    after: Loudness
+    before: Programme
     overs: Overs
     proof: Proof
+    figures: Figures
+    prediction: list[Band]
+    noise_dbfs: float | None = None
     levelling: Levelling | None = None
 
 
@@ -139,7 +150,7 @@ def render(
             out, fmt, frames=frames_at(info.frames, info.sample_rate, fmt.sample_rate), force=force
         ) as writer:
             bus = bus_for(finish)
-            before = yield from _write(session, stems, info, writer, bus, finish)
+            metered = yield from _write(session, stems, info, writer, bus, finish)
             if bus.overs and not treated and overs != "clip" and (overs is not None or bus.word_bits is not None):
                 report, finish = _treat(bus, overs, out, finish)
                 treated = True
@@ -150,7 +161,8 @@ def render(
             clipped = bool(bus.overs) and bus.rails is not None
             written = writer.finish(metadata)
             limited = levelling is not None and levelling.ceiling_dbtp is not None
-            proof, after = yield from _prove(session, stems, written, bus, finish, clipped=clipped, fine=limited)
+            found = yield from _prove(session, stems, written, bus, finish, clipped=clipped, fine=limited)
+            after = found.figures.b
             renders += 1
             excess = _excess_db(levelling, after)
             if levelling is not None and excess > 0.0 and renders < MOST_RENDERS:
@@ -166,10 +178,21 @@ def render(
             check_unchanged(source, before_reading)
             writer.commit(metadata, _for_bext(after))
             levelling = _judged(levelling, finish, after)
-            return Rendered(str(out), fmt, bus.dithered, before, after, report, proof, levelling)
+            return Rendered(
+                output=str(out),
+                fmt=fmt,
+                dithered=bus.dithered,
+                before=metered or found.figures.a,
+                overs=report,
+                proof=found.proof,
+                figures=found.figures,
+                prediction=found.prediction,
+                noise_dbfs=bus.noise_dbfs,
+                levelling=levelling,
+            )
 
 
-def _excess_db(levelling: Levelling | None, found: Loudness) -> float:
+def _excess_db(levelling: Levelling | None, found: Programme) -> float:
     """By how many dB the true peak is over its ceiling, 0 within the tolerance."""
     if levelling is None or levelling.ceiling_dbtp is None or found.true_peak_dbtp is None:
         return 0.0
@@ -177,7 +200,7 @@ def _excess_db(levelling: Levelling | None, found: Loudness) -> float:
     return excess if excess > PEAK_TOLERANCE_DB else 0.0
 
 
-def _judged(levelling: Levelling | None, finish: Finish, after: Loudness) -> Levelling | None:
+def _judged(levelling: Levelling | None, finish: Finish, after: Programme) -> Levelling | None:
     """What was decided, with what the written file made of it."""
     if levelling is None:
         return None
@@ -207,17 +230,28 @@ def _write(
     writer: AudioWriter,
     bus: BusOutput,
     finish: Finish,
-) -> Operation[Loudness]:
-    """The first pass: the bus into the temporary file, the source into a loudness meter, whose figures it gives."""
+) -> Operation[Programme | None]:
+    """The first pass: the bus into the temporary file. What the source is at its own rate, if the file has another."""
     done = 0
     with ExitStack() as stack:
-        meter = stack.enter_context(BackgroundMeter(info.sample_rate, info.speakers))
-        sound = Finished(stack.enter_context(Graph(session, stems, on_source=meter.push)), finish)
+        meter = None
+        if finish.sample_rate != info.sample_rate:
+            meter = stack.enter_context(Background(ProgrammeMeter(info.sample_rate, info.speakers)))
+        graph = stack.enter_context(Graph(session, stems, on_source=None if meter is None else meter.push))
+        sound = Finished(graph, finish)
         for block in sound.blocks():
             bus.write(block, writer)
             done += block.shape[1]
             yield Progress("rendering", done, sound.frames, info.seconds)
-        return meter.result()
+        return None if meter is None else meter.done().result()
+
+
+class _Found(msgspec.Struct, frozen=True):
+    """What the second pass found, as `Rendered` has it."""
+
+    proof: Proof
+    figures: Figures
+    prediction: list[Band]
 
 
 def _prove(
@@ -229,8 +263,8 @@ def _prove(
     *,
     clipped: bool,
     fine: bool,
-) -> Operation[tuple[Proof, Loudness]]:
-    """The second pass: the file read back against a fresh graph, and metered, with a `fine` true peak where asked."""
+) -> Operation[_Found]:
+    """The second pass: the file read back against a fresh graph and against the source, with a `fine` true peak."""
     done = 0
     worst = 0.0
     with ExitStack() as stack:
@@ -238,23 +272,30 @@ def _prove(
         graph = stack.enter_context(Graph(session, stems))
         sound = Finished(graph, finish)
         source = stack.enter_context(open_reader(Path(session.source.path)))
-        meter = stack.enter_context(BackgroundMeter(reader.info.sample_rate, source.info.speakers, fine=fine))
-        total = sound.frames
-        # at another rate no sample is the source's, even where they are as many
-        identical = finish.sample_rate == source.info.sample_rate
+        rate, channels, total = finish.sample_rate, source.info.channels, sound.frames
+        beside = source if rate == source.info.sample_rate else Placed(source, rate, channels)
         if bus.bound_dbfs is not None and reader.info.frames != total:
             raise UnbakeError(f"the written file has {reader.info.frames} frames instead of {total}", where=written)
-        for expected in sound.blocks(BLOCK_FRAMES):
-            found = reader.read(expected.shape[1])
-            meter.push(found)
-            identical = identical and np.array_equal(found, source.read(expected.shape[1]))
+        comparison = stack.enter_context(Comparison(rate, source.info.speakers, total, fine=fine))
+        prediction = stack.enter_context(Background(Bands(rate, channels, 3)))
+        for expected in sound.blocks(max(1, round(WINDOW_SECONDS * rate))):
+            frames = expected.shape[1]
+            found = reader.read(frames)
             worst = max(worst, _difference(found, expected, bus.rails))
-            done += expected.shape[1]
+            if found.shape[1] < frames:  # a lossy file may end early
+                found = np.pad(found, ((0, 0), (0, frames - found.shape[1])))
+            comparison.push(beside.read(frames), found)
+            prediction.push(found - (expected if bus.rails is None else np.clip(expected, *bus.rails)))
+            done += frames
             yield Progress("proving", done, total, graph.info.seconds)
-        after = meter.result()
+        figures = comparison.figures()
+        left = prediction.done().result(total)
+    # At another rate no sample is the source's, even where they are as many.
+    identical = figures.identical and rate == source.info.sample_rate
     residual = None if bus.bound_dbfs is None else to_dbfs(worst)
     altered = bool(session.master_active or clipped or finish.alters(session.source.sample_rate))
-    return Proof(identical, None if altered else residual, residual, bus.bound_dbfs), after
+    proof = Proof(identical, None if altered else residual, residual, bus.bound_dbfs)
+    return _Found(proof, msgspec.structs.replace(figures, identical=identical), left)
 
 
 def _difference(found: Block, expected: Block, rails: tuple[float, float] | None) -> float:
@@ -292,7 +333,7 @@ def _in_words(overs: Overs) -> str:
     return f"{found}: limited to just under full scale"
 
 
-def _for_bext(loudness: Loudness) -> BextLoudness:
+def _for_bext(loudness: Programme) -> BextLoudness:
     return BextLoudness(
         lufs_i=loudness.lufs_i,
         lra_lu=loudness.lra_lu,
