@@ -21,9 +21,11 @@ COMB_DB: Final = 0.5
 COMB_MS: Final = (0.4, 40.0)
 """Shorter delays are equalisers, longer ones echoes."""
 COMB_HZ: Final = (80.0, 16_000.0)
-COMB_COHERENCE: Final = 0.8
+COMB_COHERENCE: Final = 0.5
+ALONE_MS: Final = (0.13, 1.5)
+"""As far from a comb's peak, to either side, nothing else is half as high."""
 LEAST_BINS: Final = 256
-STANDS_OUT: Final = 8.0
+STANDS_OUT: Final = 10.0
 """A comb's peak in the cepstrum is so many times the median of what is around it."""
 BAND_FLOOR: Final = 1e-14
 """Of the power in all bands: what is under it is leakage of a window and rounding."""
@@ -87,7 +89,8 @@ def comb_of(cross: CrossSpectrum, sample_rate: int) -> Comb:
 
     A copy g times as loud, D later, makes ln |H| a sum of cosines over frequency of which the first is g cos(2 pi f D):
     a peak of height g at D in the cepstrum (Bogert, Healy & Tukey 1963), and a ripple of 20 log10((1 + g) / (1 - g)).
-    Bins that are not coherent are left out; what is smooth over frequency, as equalisers are, lies below COMB_MS.
+    Bins that are not coherent are left out. What equalisers, notches and cut-offs do to the cepstrum dies away over
+    many milliseconds, broad or ringing; a comb's peak stands alone.
     """
     spacing = sample_rate / cross.size
     centres = np.arange(len(cross.cross)) * spacing
@@ -107,15 +110,18 @@ def comb_of(cross: CrossSpectrum, sample_rate: int) -> Comb:
     cepstrum = np.fft.irfft(log_gain * weight, cross.size)[: len(lags)] * cross.size / weight.sum()
     delays_ms = lags / sample_rate * 1e3
     looked_at = (delays_ms >= COMB_MS[0]) & (delays_ms <= min(COMB_MS[1], delays_ms[-1] / 2.0))
-    if not looked_at.any():
+    if int(looked_at.sum()) < LEAST_BINS:
         return Comb(found=False)
-    cepstrum = np.where(looked_at, cepstrum / _window_overlap(cross.size, lags), 0.0)
-    at = int(np.argmax(np.abs(cepstrum)))
-    height = abs(float(cepstrum[at]))
-    around = np.abs(cepstrum[looked_at & (np.abs(lags - at) > 2)])
+    cepstrum /= _window_overlap(cross.size, lags)
+    heights = np.abs(cepstrum)
+    at = int(np.argmax(np.where(looked_at, heights, 0.0)))
+    height = float(heights[at])
+    away_ms = np.abs(delays_ms - delays_ms[at])
+    beside = heights[(away_ms >= ALONE_MS[0]) & (away_ms <= ALONE_MS[1]) & (lags > 0)]
+    around = heights[looked_at & (away_ms >= ALONE_MS[0])]
     g = min(height, 0.999)
     ripple_db = 20.0 * math.log10((1.0 + g) / (1.0 - g))
-    stands_out = height >= STANDS_OUT * float(np.median(around)) if around.size else True
+    stands_out = height >= max(STANDS_OUT * float(np.median(around)), 2.0 * float(beside.max(initial=0.0)))
     return Comb(
         found=ripple_db >= COMB_DB and stands_out,
         delay_ms=float(delays_ms[at]),
