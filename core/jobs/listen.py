@@ -23,7 +23,7 @@ from core.errors import UnbakeError
 from core.events import Note, Operation, finish
 from core.jobs import sessions
 from core.separation.device import check_device_name
-from core.session.document import RESIDUAL, Session
+from core.session.document import Session
 
 STREAMS: dict[str, Stream] = {
     "source": "source",
@@ -85,7 +85,7 @@ def programme(
     """Gets what a stream of a session, or of an audio file as it is, takes: its stems, out of the store or made now.
 
     A strip's name is that strip alone, as repaired. Raises UnbakeError for an unknown stream, times outside the file,
-    and as `sessions.make_stems` does.
+    and as `sessions.stems_for` does.
     """
     check_device_name(device)
     if path.name.endswith(".toml"):
@@ -96,7 +96,7 @@ def programme(
         )
     listening = Listening()
     if stream not in STREAMS:
-        strips = (*session.separation.stems, RESIDUAL)
+        strips = session.strip_names
         if stream not in strips:
             known = ", ".join((*STREAMS, *strips))
             raise UnbakeError(f'there is no stream "{stream}"', remedy=f"there are: {known}")
@@ -109,11 +109,9 @@ def programme(
         raise UnbakeError(
             f"nothing lies from {from_seconds:g} s to {last / rate:g} s", where=path, remedy=f"it has {length}"
         )
-    stems: dict[str, Path] = {}
-    if session.changed or listening.strips:
-        session, found = yield from sessions.make_stems(session, device=device)
-        stems = sessions.stem_paths(found)
-    return Programme(session, stems, listening, STREAMS.get(stream, "repair"), STREAMS.get(stream, stream), first, last)
+    session, found = yield from sessions.stems_for(session, device=device, heard=listening.strips)
+    name, chosen = STREAMS.get(stream, stream), STREAMS.get(stream, "repair")
+    return Programme(session, found.paths, listening, chosen, name, first, last)
 
 
 def to_pipe(heard: Programme, pipe: BinaryIO) -> Played:

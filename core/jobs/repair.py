@@ -27,7 +27,7 @@ from core.handover.certificate import (
 )
 from core.handover.page.document import as_html
 from core.handover.page.traces import trace
-from core.jobs import plugins, sessions
+from core.jobs import brought, plugins, sessions
 from core.jobs.diagnose import fit_preset, reference_balance
 from core.recombine.render import OversPolicy, render
 from core.separation.device import GPU_ONLY, Precision, check_device_name, check_precision, resolve_device
@@ -82,7 +82,7 @@ def repair(
     preset = presets.find(preset_name)
     if reference is not None and not preset.fits:
         raise UnbakeError(f"preset {preset.name} measures nothing, so there is nothing that a reference could say")
-    stems: StemSet | None = None
+    taken: StemSet | None = None
     own_session = session_path is None
     session_path = session_path or sessions.place_beside(source)
     history.check_free(session_path)
@@ -111,7 +111,7 @@ def repair(
         before = files.load(session_path) if session_path.exists() else None
         if before is None:
             sessions.check_new(session_path, source, force=delivery.force)
-        session, stems = yield from sessions.new_session(
+        session, taken = yield from sessions.new_session(
             source,
             model=model or "starter",
             device=device,
@@ -126,18 +126,19 @@ def repair(
                 f"starting afresh: the edits of {session_path} stay in its history "
                 "(unbake session undo brings them back; --session lays a preset over them)"
             )
+    _check_brought(session, out, delivery)
     draft = preset.fitted({}).over(session)
     files.check_strips(draft, Origin(preset.origin))
     yield from plugins.trying(draft)
     fitted: tuple[Value, ...] = ()
     if preset.fits:
         reference_db = None if reference is None else (yield from reference_balance(reference))
-        session, stems = yield from sessions.make_stems(session, device=device, taken_in=stems)
-        found = yield from fit_preset(preset, session, stems, reference_db=reference_db)
+        session, taken = yield from sessions.make_stems(session, device=device, taken_in=taken)
+        found = yield from fit_preset(preset, session, taken, reference_db=reference_db)
         preset, fitted = found.preset, found.values
     session = preset.over(session)
     files.check_strips(session, Origin(preset.origin))
-    session, stems = yield from sessions.stems_for(session, device=device, taken_in=stems)
+    session, stems = yield from sessions.stems_for(session, device=device, taken_in=taken)
     edit = f"repair {preset.name}"
     return (yield from _deliver(session, stems, session_path, edit, fmt, out, delivery, profile, started, fitted))
 
@@ -180,17 +181,20 @@ def render_document(
     source = Path(session.source.path)
     profile = None if delivery.profile is None else profiles.find(delivery.profile)
     fmt, out = _destination(source, delivery, profile, session_path, stems_from)
+    _check_brought(session, out, delivery)
     yield from plugins.trying(session)
     if stems_from is None:
-        if edit is not None and session.changed and not session.separation.hashes:
+        if edit is not None and not session.stem_hashes.keys() >= set(session.stems_used):
             history.check_free(session_path)  # the hashes of its stems will have to be saved
         files.check_strips(session, Origin(str(session_path)))
         rendered, stems = yield from sessions.stems_for(session, device=device)
     else:
         levels = session.separation.sensitivity
-        other, stems = yield from sessions.new_session(source, stems_from=stems_from, align=align, sensitivity=levels)
+        other, taken = yield from sessions.new_session(source, stems_from=stems_from, align=align, sensitivity=levels)
         rendered = msgspec.structs.replace(session, separation=other.separation)
         files.check_strips(rendered, Origin(str(session_path)))
+        rendered, own = yield from brought.stems_of(rendered, rendered.stems_used)
+        stems = sessions.Stems(taken, own)
     edit = edit if stems_from is None and rendered != session else None
     certificate = yield from _deliver(rendered, stems, session_path, edit, fmt, out, delivery, profile, started)
     return rendered, certificate
@@ -255,13 +259,20 @@ def _check_place(place: Path, source: Path, kept: dict[str, list[Path]], force: 
     check_output(place, [source], force)
 
 
+def _check_brought(session: Session, out: Path, delivery: Delivery) -> None:
+    """Refuses to write over a file of the engineer's that is a stem of the session, with or without `force`."""
+    for place in (out, place_beside(out), delivery.report):
+        if place is not None and any(same_file(place, Path(each.path)) for each in session.brought.values()):
+            raise UnbakeError("is a stem that was brought", where=place, remedy="choose another name")
+
+
 def _absolute(folder: Path | None) -> str | None:
     return None if folder is None else str(folder.absolute())
 
 
 def _deliver(
     session: Session,
-    stems: StemSet | None,
+    stems: sessions.Stems,
     session_path: Path,
     edit: str | None,
     fmt: OutputFormat,
@@ -280,7 +291,7 @@ def _deliver(
     for warning in warnings_of(session, probe(Path(session.source.path)).speakers):
         yield Note(warning)
     rendered = yield from render(
-        session, sessions.stem_paths(stems), out, fmt, profile=profile, overs=delivery.overs, force=delivery.force
+        session, stems.paths, out, fmt, profile=profile, overs=delivery.overs, force=delivery.force
     )
     if edit is not None:
         history.save(session_path, session, edit)
@@ -288,12 +299,20 @@ def _deliver(
         session,
         rendered,
         session_path=session_path,
-        stem_sum_residual_dbfs=None if stems is None else stems.stem_sum_residual_dbfs,
+        stem_sum_residual_dbfs=stems.stem_sum_residual_dbfs,
         audio_seconds=session.source.frames / session.source.sample_rate,
         wall_seconds=time.monotonic() - started,
         fitted=fitted,
     )
-    report = full_report(session, certificate, metadata.version("unbake"), profile=profile, overs=delivery.overs)
+    report = full_report(
+        session,
+        rendered,
+        certificate,
+        metadata.version("unbake"),
+        stems_known=stems.separated is not None,
+        profile=profile,
+        overs=delivery.overs,
+    )
     beside = place_beside(out)
     # the output that it replaces the certificate of was replaced just now
     write_text_atomically(beside, as_json(report), force=delivery.force or certifies(beside, out))

@@ -13,7 +13,7 @@ from core.audio.hashes import hashing, sha256_file
 from core.audio.probe import probe
 from core.errors import UnbakeError
 from core.events import Note, Operation, finish
-from core.jobs import plugins
+from core.jobs import brought, plugins
 from core.measure.align import estimate
 from core.separation import stems as stem_sets
 from core.separation.external import import_stems
@@ -21,16 +21,40 @@ from core.separation.sensitivity import applied, effective
 from core.separation.separate import SeparationRequest
 from core.separation.store import StemSet
 from core.session import files, history
-from core.session.document import RESIDUAL, Separation, Session, Source
+from core.session.document import RESIDUAL, Brought, Separation, Session, Source
 from core.session.toml import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from core.separation.device import Precision
 
 EXTERNAL = "external"
 """The model of a session whose stems another tool made."""
+
+
+class Stems(msgspec.Struct, frozen=True):
+    """Stems of a session that are at hand: of its separation, where one was needed, and those that were brought."""
+
+    separated: StemSet | None = None
+    brought: dict[str, StemSet] = {}
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """Files by strip name, the residual among them."""
+        own = {name: Path(each.stems[name]) for name, each in self.brought.items()}
+        return {**_paths(self.separated), **own}
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of the files by strip name."""
+        own = {name: each.hashes[name] for name, each in self.brought.items()}
+        return own if self.separated is None else {**self.separated.hashes, **own}
+
+    @property
+    def stem_sum_residual_dbfs(self) -> float | None:
+        """Peak of the source less all that the separation made; None where that is exactly zero, or none was needed."""
+        return None if self.separated is None else self.separated.stem_sum_residual_dbfs
 
 
 def separation_by(model: str, *, device: str = "auto", precision: Precision | Literal["auto"] = "auto") -> Separation:
@@ -192,8 +216,8 @@ def set_values(path: Path, assignments: list[str]) -> Session:
     """Edits a session on disk by `PATH=VALUE`; the value before stays in its history.
 
     Choosing another model takes over its stems and overlap and forgets the hashes of the old ones, as another
-    sensitivity does. A plug-in that is
-    new or set otherwise is loaded once, so that what does not fit is refused here.
+    sensitivity does, and another placement that of a brought stem. A plug-in that is new or set otherwise is loaded
+    once, so that what does not fit is refused here.
     """
 
     def change(before: Session | None) -> Session:
@@ -206,6 +230,7 @@ def set_values(path: Path, assignments: list[str]) -> Session:
             after = msgspec.structs.replace(after, separation=separation)
         elif effective(now.sensitivity) != effective(past.sensitivity) and now.hashes == past.hashes:
             after = msgspec.structs.replace(after, separation=msgspec.structs.replace(now, hashes={}))
+        after = msgspec.structs.replace(after, brought=_replaced(before.brought, after.brought))
         files.check_strips(after, Origin(" ".join(assignments)))
         finish(plugins.trying(after, plugins.used_by(before)))
         return after
@@ -216,15 +241,19 @@ def set_values(path: Path, assignments: list[str]) -> Session:
 
 
 def stems_for(
-    session: Session, *, device: str = "auto", taken_in: StemSet | None = None
-) -> Operation[tuple[Session, StemSet | None]]:
-    """The stems a session's changes need and the session with their hashes pinned, as `make_stems` gives them.
+    session: Session, *, device: str = "auto", taken_in: StemSet | None = None, heard: Collection[str] = ()
+) -> Operation[tuple[Session, Stems]]:
+    """The stems a session's changes need and those that are `heard`, and the session with their hashes pinned.
 
-    None when nothing is changed, since then no network needs to be heard.
+    No network is asked where none of them is one that it makes. `taken_in` as `make_stems` has it, and so are notes and
+    errors; and as `brought.stems_of` has them.
     """
-    if not session.changed:
-        return session, None
-    return (yield from make_stems(session, device=device, taken_in=taken_in))
+    names = {*session.stems_used, *heard, *(session.brought if heard else ())}
+    separated = None
+    if session.needs_separation(names):
+        session, separated = yield from make_stems(session, device=device, taken_in=taken_in)
+    session, own = yield from brought.stems_of(session, names)
+    return session, Stems(separated, own)
 
 
 def make_stems(
@@ -259,11 +288,21 @@ def make_stems(
     return msgspec.structs.replace(session, separation=pinned_now), stems
 
 
-def stem_paths(stems: StemSet | None) -> dict[str, Path]:
-    """Files of a stem set by strip name, the residual among them."""
+def stem_paths(stems: Stems | StemSet | None) -> dict[str, Path]:
+    """Files of stems by strip name, the residual among them."""
+    return stems.paths if isinstance(stems, Stems) else _paths(stems)
+
+
+def _paths(stems: StemSet | None) -> dict[str, Path]:
     if stems is None:
         return {}
     return {**{name: Path(path) for name, path in stems.stems.items()}, RESIDUAL: Path(stems.residual)}
+
+
+def _replaced(before: Mapping[str, Brought], after: Mapping[str, Brought]) -> dict[str, Brought]:
+    """Brought stems without the hashes of those that are to be made anew, since they are laid otherwise."""
+    same = {name for name, each in after.items() if name in before and before[name].recipe == each.recipe}
+    return {name: each if name in same else msgspec.structs.replace(each, hash="") for name, each in after.items()}
 
 
 def _usual_place(stem: str) -> tuple[int, str]:

@@ -2,9 +2,9 @@
 
 Least squares over the whole takes for the stem whatever the rest has in common with it, and is off by decibels where
 instruments play the same notes. So excerpts are cut into tiles (a third of an octave of 93 ms), and how much of the
-rest there is in each tile is left open: of all levels and delays the most likely one makes the sum of the logarithms of
-what is left smallest. Tiles in which the stem stands alone decide, those in which it is buried hardly count. It is found
-by least squares that are repeated with each tile weighed by the inverse of what was left in it (P. W. Holland and
+rest there is in each of them is left open: of all levels and delays the most likely one makes the sum of the logarithms
+of what is left smallest. Tiles in which the stem stands alone decide, those in which it is buried hardly count. It is
+found by least squares that are repeated with each tile weighed by the inverse of what was left in it (P. W. Holland and
 R. E. Welsch, "Robust regression using iteratively reweighted least-squares", Commun. Stat. A6, 1977), from the plain
 solution by way of that of least magnitudes.
 """
@@ -25,6 +25,8 @@ from core.measure.levels import power_to_db
 from core.measure.placement import NOT_FOUND, Placed, Placement
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from core.audio.formats import Block
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 SEGMENT: Final = 4096
 SEGMENTS_AT_ONCE: Final = 32
+LEAST_FRAMES: Final = 64
+"""In less than so much that both hold nothing is looked for."""
 EXCERPTS: Final = 30
 EXCERPT_SECONDS: Final = 4.0
 """Of longer recordings so many stretches are looked at, spread over what both hold."""
@@ -92,7 +96,7 @@ class Depth(msgspec.Struct, frozen=True):
 
 
 class Laid:
-    """B as it lies on A, of A's rate and channels: mono is heard on every channel, in a mono A the mean of all of B's."""
+    """B as it lies on A, of A's rate and channels: mono is heard on every channel, and in a mono A the mean of B's."""
 
     def __init__(self, b: AudioReader, sample_rate: int, channels: int, placement: Placement, start: int = 0) -> None:
         self._folded = channels == 1 and b.info.channels > 1
@@ -116,21 +120,20 @@ def contained(
     if found == NOT_FOUND and given.delay_samples is None:
         return None
     search = _Search(a, b, given)
+    candidates = _candidates(search, found)
+    search.choose([placement for placement, _ in candidates])
     tried: list[_Fitted] = []
-    for number, candidate in enumerate(_candidates(search, found)):
-        yield Progress("weighing the stem", number, 5)
+    for number, candidate in enumerate(candidates):
+        yield Progress("weighing the stem", number, len(candidates))
         fitted = search.followed(*candidate)
         if fitted is not None:
             tried.append(fitted)
             tried += [whole for whole in [search.whole(fitted)] if whole is not None]
     if not tried:
         return None
-    yield Progress("weighing the stem", 5, 5)
     least = min(each.unlikely for each in tried)
     simplest = [each for each in tried if each.unlikely <= least + PLAIN]
-    return search.told(
-        min(simplest, key=lambda each: (each.drift_ppm != 0.0, each.fractional, abs(each.delay_samples)))
-    )
+    return search.told(min(simplest, key=lambda each: each.intricacy))
 
 
 def _candidates(search: _Search, found: Placement) -> list[tuple[Placement, bool]]:
@@ -152,19 +155,16 @@ def _candidates(search: _Search, found: Placement) -> list[tuple[Placement, bool
 class _Fitted(msgspec.Struct, frozen=True):
     """A placement with the level that is most likely there. `unlikely` is the logarithm of how unlikely it is."""
 
-    delay_samples: float
-    drift_ppm: float
+    placement: Placement
     level: float
     unlikely: float
     tiles: _Tiles
 
     @property
-    def placement(self) -> Placement:
-        return Placement(self.delay_samples, self.drift_ppm)
-
-    @property
-    def fractional(self) -> bool:
-        return self.delay_samples != round(self.delay_samples)
+    def intricacy(self) -> tuple[bool, bool, float]:
+        """What makes one placement less simple than another."""
+        delay = self.placement.delay_samples
+        return self.placement.drift_ppm != 0.0, delay != round(delay), abs(delay)
 
 
 class _Search:
@@ -173,6 +173,8 @@ class _Search:
     def __init__(self, a: AudioReader, b: AudioReader, given: Given) -> None:
         self.a, self.b, self.given = a, b, given
         self.rate = a.info.sample_rate
+        self._size = SEGMENT
+        self._spans: list[tuple[int, int]] = []
 
     def common(self, placement: Placement) -> tuple[int, int]:
         """The stretch of A in which B lies."""
@@ -181,28 +183,44 @@ class _Search:
         stretch = 1.0 + placement.drift_ppm * 1e-6
         return max(0, math.floor(first / stretch)), min(self.a.info.frames, math.ceil(last / stretch))
 
+    def choose(self, placements: Sequence[Placement]) -> None:
+        """Chooses the excerpts of A, the same for all placements, so that what is likely can be told."""
+        lows, highs = zip(*(self.common(placement) for placement in placements), strict=True)
+        low, high = min(lows), max(highs)
+        if high - low < LEAST_FRAMES:
+            return
+        self._size = min(SEGMENT, 1 << ((high - low).bit_length() - 1))
+        segments = max(1, round(EXCERPT_SECONDS * self.rate) // self._size)
+        length = segments * self._size
+        if high - low <= EXCERPTS * length:
+            self._spans = [(low, (high - low) // self._size)]
+        else:
+            self._spans = [(int(first), segments) for first in np.linspace(low, high - length, EXCERPTS)]
+
     def middle(self, placement: Placement) -> float:
         """The middle of that stretch, where a delay is best known."""
         return sum(self.common(placement)) / 2.0
 
     def followed(self, placement: Placement, drifts: bool) -> _Fitted | None:
         """The most likely placement around one, with a drift of its own where it `drifts`."""
-        delay, drift = placement.delay_samples, placement.drift_ppm
         moves = self.given.delay_samples is None and placement != Placement()
+        fitted = None
         for _ in range(4 if moves else 1):
-            tiles = self._tiles(Placement(delay, drift))
+            tiles = self._tiles(placement)
             if tiles is None:
                 return None
             fit = _most_likely(tiles, self._level_given(), moves=moves, drifts=drifts)
-            delay, drift = delay - fit.late, drift - fit.drift_ppm
+            placement = Placement(placement.delay_samples - fit.late, placement.drift_ppm - fit.drift_ppm)
+            fitted = _Fitted(placement, fit.level, fit.unlikely, tiles)
             if abs(fit.late) + abs(fit.drift_ppm) * 1e-6 * self.a.info.frames < 1e-3:
                 break
-        return _Fitted(delay, drift, fit.level, fit.unlikely, tiles)
+        return fitted
 
     def whole(self, near: _Fitted) -> _Fitted | None:
         """The same at the nearest whole frame, where that is near and both files are of one rate."""
-        whole = float(round(near.delay_samples))
-        if near.drift_ppm != 0.0 or whole == near.delay_samples or abs(whole - near.delay_samples) > PLAIN_FRAMES:
+        delay = near.placement.delay_samples
+        whole = float(round(delay))
+        if near.placement.drift_ppm != 0.0 or whole == delay or abs(whole - delay) > PLAIN_FRAMES:
             return None
         if self.b.info.sample_rate != self.rate or self.given.delay_samples is not None:
             return None
@@ -210,11 +228,11 @@ class _Search:
         if tiles is None:
             return None
         fit = _most_likely(tiles, self._level_given(), moves=False, drifts=False)
-        return _Fitted(whole, 0.0, fit.level, fit.unlikely, tiles)
+        return _Fitted(Placement(whole), fit.level, fit.unlikely, tiles)
 
     def told(self, fitted: _Fitted) -> Contained:
         """What was found in numbers that can be read and typed."""
-        tiles, given = fitted.tiles, self.given
+        placement, tiles, given = fitted.placement, fitted.tiles, self.given
         polarity = given.polarity or (1 if fitted.level >= 0.0 else -1)
         gain_db = 20.0 * math.log10(max(abs(fitted.level), 1e-6)) if given.gain_db is None else given.gain_db
         sign = math.copysign(1.0, fitted.level)
@@ -223,8 +241,8 @@ class _Search:
             gain_db = 0.0 if as_it_is else round(gain_db, 4)
         level = polarity * 10.0 ** (gain_db / 20.0)
         return Contained(
-            delay_samples=fitted.delay_samples if given.delay_samples is not None else round(fitted.delay_samples, 4),
-            drift_ppm=fitted.drift_ppm if given.drift_ppm is not None else round(fitted.drift_ppm, 5),
+            delay_samples=round(placement.delay_samples, 4) if given.delay_samples is None else given.delay_samples,
+            drift_ppm=round(placement.drift_ppm, 5) if given.drift_ppm is None else given.drift_ppm,
             polarity=polarity,
             gain_db=gain_db,
             correlation=tiles.correlation,
@@ -238,23 +256,15 @@ class _Search:
         return given.polarity * 10.0 ** (given.gain_db / 20.0)
 
     def _tiles(self, placement: Placement) -> _Tiles | None:
-        low, high = self.common(placement)
-        size = min(SEGMENT, 1 << max(0, (high - low).bit_length() - 1)) if high > low else 0
-        if size < 64:
-            return None
-        length = max(size, round(EXCERPT_SECONDS * self.rate) // size * size)
-        if high - low <= EXCERPTS * length:
-            spans = [(low, (high - low) // size)]
-        else:
-            spans = [(int(first), length // size) for first in np.linspace(low, high - length, EXCERPTS)]
+        size = self._size
         tiles = _Tiles(self.rate, size)
-        for first, segments in spans:
+        for first, segments in self._spans:
             self.a.seek(first)
             laid = Laid(self.b, self.rate, self.a.info.channels, placement, first)
             for at in range(0, segments, SEGMENTS_AT_ONCE):
                 frames = min(SEGMENTS_AT_ONCE, segments - at) * size
                 tiles.add(_finite(self.a.read(frames)), _finite(laid.read(frames)), first + at * size)
-        return tiles if tiles.close() else None
+        return tiles if self._spans and tiles.close() else None
 
 
 class _Tiles:

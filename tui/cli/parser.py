@@ -154,6 +154,17 @@ def _share(text: str) -> float:
     return value
 
 
+def _number(text: str) -> float:
+    """Any number but NaN and the infinite ones."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UnbakeError("must be a number", where=text)
+    return value
+
+
 def _seconds(text: str) -> float:
     """A time as seconds or minutes:seconds."""
     try:
@@ -391,7 +402,7 @@ def _port(text: str) -> int:
 
 
 def _session(commands: argparse._SubParsersAction) -> None:
-    about = "sessions from scripts: new, show, set, undo, redo, log"
+    about = "sessions from scripts: new, show, set, bring, drop, undo, redo, log"
     actions = _group(commands, "session", about, "unbake session show song.unbake.toml")
     new = _add(
         actions, "new", "a session without an edit", "unbake session new song.wav -o song.unbake.toml", "session:new"
@@ -414,10 +425,47 @@ def _session(commands: argparse._SubParsersAction) -> None:
     )
     _file(change, "session", SESSION)
     change.add_argument("values", nargs="+", metavar="PATH=VALUE", help="such as strips.bass.gain_db=-2")
+    _session_bring(actions)
+    drop = _add(
+        actions,
+        "drop",
+        "takes a stem that was brought out again, with its strip",
+        "unbake session drop song.unbake.toml guitar",
+        "session:drop",
+    )
+    _file(drop, "session", SESSION)
+    drop.add_argument("name", metavar="NAME", help="what the stem is called in the session")
     for name, text in (("undo", "goes back one edit"), ("redo", "goes forward one edit"), ("log", "lists all edits")):
         _file(
             _add(actions, name, text, f"unbake session {name} song.unbake.toml", f"session:{name}"), "session", SESSION
         )
+
+
+def _session_bring(actions: argparse._SubParsersAction) -> None:
+    bring = _add(
+        actions,
+        "bring",
+        "brings a stem of your own: finds it in the master, and subtracts it there or puts a treated copy in its place",
+        "unbake session bring song.unbake.toml guitar.wav --treated 'guitar brighter.wav'",
+        "session:bring",
+    )
+    _file(bring, "session", SESSION)
+    _file(bring, about="the stem, or another mix of the same: any rate, any start, either polarity")
+    bring.add_argument("--name", metavar="N", help="what to call it in the session (default: as the file)")
+    bring.add_argument(
+        "--mode",
+        choices=("cancel", "replace", "parallel"),
+        help="what its strip does (default: cancel, or replace with a treated copy)",
+    )
+    bring.add_argument(
+        "--treated", type=_path, metavar="FILE", help="a copy that was worked on elsewhere, heard in its place"
+    )
+    bring.add_argument(
+        "--delay", type=_number, metavar="FRAMES", help="by how much the file is late, if known, at the master's rate"
+    )
+    bring.add_argument("--drift", type=_number, metavar="PPM", help="how much too fast the file's clock ran, if known")
+    bring.add_argument("--polarity", type=int, choices=(1, -1), help="of the file in the master, if known")
+    bring.add_argument("--gain", type=_number, metavar="DB", help="from the file to what the master holds, if known")
 
 
 def _presets(commands: argparse._SubParsersAction) -> None:
