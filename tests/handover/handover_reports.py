@@ -16,6 +16,7 @@ from core.handover.certificate import (
     ProofFigures,
     Report,
 )
+from core.handover.checks import Check
 from core.handover.page.traces import Added, Trace, Traces
 from core.measure.figures import Band, BandFigures, Comb, Figures, Level, Place, Programme, Window
 from core.measure.overview import Overview
@@ -134,6 +135,26 @@ def make_figures(*, seconds: float = 208.0, window_seconds: float = 2.0, **chang
         b=msgspec.structs.replace(programme, lufs_i=-14.04, max_short_term_lufs=-10.9),
     )
     return msgspec.structs.replace(figures, **changes)
+
+
+def make_proofs(**changes: Any) -> dict[str, Any]:
+    """What a report holds beside the figures, once everything was held against its limit."""
+    noise = [Band(each.low_hz, each.high_hz, -152.0 + place / 4.0) for place, each in enumerate(make_figures().bands)]
+    checks = [
+        Check("file less source, deltas and master stage", -135.0123, "dBFS peak", "at most -134.9", True),
+        Check("deltas as predicted, worst third octave", -144.25, "dBFS rms", "at most -134.9", True),
+        Check("rounding with its dither", -140.51, "dBFS rms", "-140.6 within 0.5 dB", True),
+        Check("samples that differ from the source", 12.0, "", "none", False),
+        Check("least coherence, 224 - 282 Hz", 0.98157, "", "", None),
+    ]
+    return {
+        "prediction": noise,
+        "checks": checks,
+        "session_sha256": "e" * 64,
+        "model_sha256": {"starter": ["f" * 64]},
+        "versions": {"python": "3.11.7", "numpy": "2.3.5"},
+        **changes,
+    }
 
 
 def no_figures(windows: int = 1) -> Figures:

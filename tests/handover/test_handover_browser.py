@@ -15,7 +15,7 @@ from core.handover.certificate import Report
 from core.handover.page.document import as_html
 from core.handover.page.traces import Traces
 from tests.audition.audition_browser import chromium
-from tests.handover.handover_reports import make_figures, make_report, make_traces, no_figures
+from tests.handover.handover_reports import make_figures, make_proofs, make_report, make_traces, no_figures
 
 COLLISIONS = """
 () => {
@@ -42,7 +42,7 @@ LONG = "A very long name of a master that somebody gave it without any break or 
 
 
 def usual() -> tuple[Report, Traces | None]:
-    return make_report(figures=make_figures()), make_traces()
+    return make_report(figures=make_figures(), **make_proofs()), make_traces()
 
 
 def wide_levels() -> tuple[Report, Traces | None]:

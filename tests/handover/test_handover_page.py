@@ -22,6 +22,7 @@ from tests.handover.handover_reports import (
     IDENTICAL,
     NOTHING,
     make_figures,
+    make_proofs,
     make_report,
     make_traces,
     no_figures,
@@ -79,7 +80,7 @@ class Read(HTMLParser):
 
 
 def whole() -> tuple[Report, Traces]:
-    return make_report(figures=make_figures()), make_traces()
+    return make_report(figures=make_figures(), **make_proofs()), make_traces()
 
 
 def test_a_page_has_every_section_and_needs_nothing_else() -> None:
@@ -131,6 +132,13 @@ def test_the_figures_are_said_in_engineers_units() -> None:
         "Stems by starter (2 passes, fp32)",
         "2\u202f187\u202f796, the first at 0:00.000",
         "[strips.bass]",
+        "What is not as expected is −144.5\u00a0dBFS rms at most in any band.",
+        "1 of the figures is beyond its limit.",
+        "Deltas as predicted, worst third octave−144.25\u00a0dBFS rmsat most −134.9✓ within",
+        "Samples that differ from the source12none✗ outside",
+        "python 3.11.7; numpy 2.3.5",
+        "weightsstarterSHA-256 " + "f" * 64,
+        "SHA-256 " + "e" * 64,
     ):
         assert said in text, said
 
@@ -248,6 +256,14 @@ def test_a_page_can_be_made_of_whatever_there_is(figures: Figures | None, traced
     assert found >= {"changes", "loudness", "stems", "proof", "files", "session"}
     assert "nan" not in re.sub("[a-z]*nance", "", page.lower())
     assert "None" not in page
+
+
+def test_figures_without_a_limit_are_not_judged() -> None:
+    told = make_proofs()["checks"][-1:]
+    page = as_html(make_report(checks=told), None)
+    assert "coherence" not in page
+    assert "Most that rounding and dither can cause" in page
+    assert "beyond its limit" not in page
 
 
 def test_a_session_without_an_edit_says_that_nothing_was_changed() -> None:

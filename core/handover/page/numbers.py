@@ -30,7 +30,7 @@ def decimal(value: float | None, digits: int = 1, *, signed: bool = False) -> st
 def with_unit(value: float | None, unit: str, digits: int = 1, *, signed: bool = False) -> str:
     """The same with its unit, `−13.6 LUFS`; a dash for None."""
     text = decimal(value, digits, signed=signed)
-    return text if text == NONE else f"{text}\u00a0{unit}"
+    return text if text == NONE or not unit else f"{text}\u00a0{unit}"
 
 
 def whole(value: int) -> str:
@@ -67,8 +67,11 @@ def length(seconds: float) -> str:
 
 
 def typeset(words: str) -> str:
-    """Words of other parts of the program, with the minus of this one: `bell 250 Hz −3 dB`."""
-    return re.sub(r"(?<=\s)-(?=\d)", MINUS, words)
+    """Words of other parts of the program with the minus of this one, `bass: bell 250 Hz −3 dB`; the name stays."""
+    name, colon, said = words.partition(": ")
+    if not colon:
+        name, said = "", words
+    return name + colon + re.sub(r"(?<=\s)-(?=\d)", MINUS, f" {said}")[1:]
 
 
 def date(iso: str) -> str:

@@ -17,6 +17,8 @@ from core.measure.levels import to_dbfs
 
 SPAN_DB: Final = 100.0
 """The most that a plot of levels shows under its loudest value."""
+WIDE_SPAN_DB: Final = 150.0
+"""The same where rounding and dither are to be seen beside the sound."""
 LEAST_SPAN_DB: Final = 20.0
 STEP_DB: Final = 6.0
 """Waveforms are drawn larger in steps of it, that is by factors of two."""
@@ -105,30 +107,41 @@ def spectra(figures: Figures) -> Plot | None:
     return _plot("spectra", "Spectrum before and after", says, draw)
 
 
-def residual_by_band(figures: Figures, predicted: Sequence[Band] | None) -> Plot | None:
+def residual_by_band(figures: Figures, predicted: Sequence[Band], unexpected: Sequence[Band]) -> Plot | None:
     """What is left in every third octave when the output is taken from the source; None where nothing is.
 
-    With what the changed strips were to add, `predicted`, beside it.
+    With what the changed strips were to add, `predicted`, and the output less all that was expected of it.
     """
     bands = _audible(figures.bands)
-    left = [(band, band.rms_dbfs) for band in bands if band.rms_dbfs is not None]
+    left = _known(bands)
     if not left:
         return None
-    asked = [(band, band.rms_dbfs) for band in _audible(predicted or ()) if band.rms_dbfs is not None]
+    asked = _known(predicted)
+    stray = _known(unexpected)
     most, level = max(left, key=lambda each: each[1])
     says = f"Most of it is around {numbers.hertz(_nominal(most))}: {numbers.with_unit(level, 'dBFS rms')}."
     if asked:
         says += " The marks are what the changes were to add, computed once more from the stems."
-    range_db = _level_range([level for _, level in left] + [b.a_rms_dbfs for b in bands if b.a_rms_dbfs is not None])
+    if stray:
+        worst = numbers.with_unit(max(level for _, level in stray), "dBFS rms")
+        says += f" What is not as expected is {worst} at most in any band."
+    levels = [level for _, level in [*left, *stray]] + [b.a_rms_dbfs for b in bands if b.a_rms_dbfs is not None]
+    range_db = _level_range(levels, WIDE_SPAN_DB)
 
     def draw(size: Size) -> Html:
         frequency = svg.frequency_axis(size)
         keys = [Key("bar", "difference", "difference"), Key("line", "source", "source")]
         keys += [Key("line", "predicted", "expected")] if asked else []
+        keys += [Key("bar", "stray", "not as expected")] if stray else []
         head, top = svg.legend(size, 0.0, "dBFS rms", keys)
         panel = Panel(size.left, top, size.inner, 230.0 * size.tall, frequency, svg.level_axis(*range_db, 6))
         parts = [head, svg.grid(panel)]
         parts += [svg.bar(panel, band.low_hz, band.high_hz, level, "area difference") for band, level in left]
+        parts += [
+            svg.bar(panel, band.low_hz, band.high_hz, level, "area stray")
+            for band, level in stray
+            if level > panel.y.low
+        ]
         parts.append(svg.line(panel, ((_middle(band), band.a_rms_dbfs) for band in bands), "source"))
         parts += [
             svg.line(panel, [(band.low_hz, level), (band.high_hz, level)], "predicted")
@@ -239,6 +252,11 @@ def _audible(bands: Iterable[B]) -> list[B]:
     return [band for band in bands if band.low_hz > 0.0 and svg.LOWEST_HZ < _middle(band) < svg.HIGHEST_HZ]
 
 
+def _known(bands: Iterable[Band]) -> list[tuple[Band, float]]:
+    """Third octaves that hold anything, with their levels."""
+    return [(band, band.rms_dbfs) for band in _audible(bands) if band.rms_dbfs is not None]
+
+
 def _middle(band: Band) -> float:
     return math.sqrt(band.low_hz * band.high_hz)
 
@@ -265,7 +283,7 @@ def _most_moved(moved: Sequence[tuple[BandFigures, float]]) -> str:
     return f"The most that a third octave moved is {most}, around {numbers.hertz(_nominal(band))}."
 
 
-def _level_range(levels: Sequence[float]) -> tuple[float, float]:
-    """What an axis of levels has to show: all of them, but no more than SPAN_DB."""
+def _level_range(levels: Sequence[float], most_db: float = SPAN_DB) -> tuple[float, float]:
+    """What an axis of levels has to show: all of them, but no more than `most_db`."""
     high = max(levels)
-    return max(min(*levels, high - LEAST_SPAN_DB), high - SPAN_DB), high
+    return max(min(*levels, high - LEAST_SPAN_DB), high - most_db), high

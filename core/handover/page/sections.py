@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from core.handover.certificate import Certificate, Report
+from core.handover.checks import Check
 from core.handover.page import numbers, plots
 from core.handover.page.markup import Html, element, joined
 from core.handover.page.numbers import NONE, decimal, with_unit
@@ -22,6 +23,8 @@ from core.session.document import RESIDUAL
 
 SHOWN_DIGITS: Final = 12
 """Of a hash, beside a stem; the whole of it stands with the files."""
+DECIMALS: Final = {"": 4, "samples": 3, "dB": 3, "degrees": 1}
+"""Of figures that are held against a limit, by unit; two of all others."""
 FIGURE_SPACE, POINT_SPACE = "\u2007", "\u2008"
 """As wide as a digit, and as a decimal point."""
 
@@ -79,7 +82,7 @@ def head(report: Report) -> Html:
         ),
         element(
             "p",
-            *(sign, element("strong", f"{found.short}."), " ", element("span", found.says)),
+            *(sign, element("strong", f"{found.short}."), " ", element("span", found.says + _outside(report))),
             class_=f"verdict {'holds' if found.passed else 'fails'}",
         ),
     )
@@ -126,13 +129,14 @@ def residual_by_band(told: Told) -> Html:
     figures = told.figures
     if figures is None:
         return Html("")
-    return _figure(plots.residual_by_band(figures, None if told.traces is None else told.traces.predicted))
+    predicted = None if told.traces is None else told.traces.predicted
+    return _figure(plots.residual_by_band(figures, predicted or (), told.report.prediction))
 
 
 def residual_over_time(told: Told) -> Html:
     """The difference over time."""
     figures = told.figures
-    if figures is None:
+    if figures is None or not figures.windows:
         return Html("")
     return _figure(plots.residual_over_time(figures, _seconds(told, figures), _number(told.report, "channels") or 2))
 
@@ -233,7 +237,24 @@ def stems(told: Told) -> Html:
 
 
 def proof(told: Told) -> Html:
-    """The figures behind the verdict."""
+    """The figures behind the verdict, each with its limit; those that have none stand with the phase."""
+    judged = [check for check in told.report.checks if check.passed is not None]
+    if not judged:
+        return _proof_alone(told)
+    rows = [
+        [
+            element("th", check.name[:1].upper() + check.name[1:], scope="row"),
+            _cell("found", with_unit(*_found(check)), "figure"),
+            _cell("limit", numbers.typeset(check.limit)),
+            _cell("", "✓ within" if check.passed else "✗ outside", "" if check.passed else "fails"),
+        ]
+        for check in judged
+    ]
+    return _section("proof", "Proof", _table(("", "found", "limit", ""), rows, "stacked checks"))
+
+
+def _proof_alone(told: Told) -> Html:
+    """The figures of a certificate that held none of them against a limit."""
     found, noise = told.report.render.certificate, " and dither" if told.report.render.dithered else ""
     whole = "The same with master stage and delivery", found.render_residual_dbfs
     rows = [
@@ -246,7 +267,7 @@ def proof(told: Told) -> Html:
         [element("th", name, scope="row"), element("td", decimal(value, 2), class_="figure")] for name, value in rows
     ]
     about = f"Peaks in dBFS; {NONE} where there is nothing at all, or where it can’t be told."
-    return _section("proof", "Proof", _table((), said, "figures short"), _small(about))
+    return _section("proof", "Proof", _table((), said, "figures"), _small(about))
 
 
 def files(told: Told) -> Html:
@@ -260,9 +281,12 @@ def files(told: Told) -> Html:
         ),
         _file("source", render.source, _format(source), told.report.source_sha256),
         *(_file("stem", name, "", digest) for name, digest in told.report.stem_sha256.items()),
+        *(_file("weights", name, "", digest) for name, all_of in told.report.model_sha256.items() for digest in all_of),
     ]
     if render.session is not None:
         rows.append(_file("session", render.session, "", None))
+    if told.report.session_sha256:
+        rows.append(_file("settings", "as below, as compact JSON with keys in order", "", told.report.session_sha256))
     return _section("files", "Files", element("dl", *rows))
 
 
@@ -272,6 +296,7 @@ def made_with(told: Told) -> Html:
     by = [f"unbake {told.report.unbake}", *([_stems_of(render)] if render.changed else [])]
     if told.report.profile is not None:
         by.append(f"delivery profile {told.report.profile.name}")
+    by += [f"{name} {version}" for name, version in told.report.versions.items()]
     parts = [element("p", "; ".join(by) + ".")]
     if told.report.rights:
         pairs = [[element("th", key, scope="row"), element("td", value)] for key, value in _flat(told.report.rights)]
@@ -283,10 +308,11 @@ def document(told: Told) -> Html:
     """The session in words, and as it stands in its file."""
     report = told.report
     source = f"source: {Path(report.render.source).name}, {_format(report.document.get('source', {}))}"
-    lines = [source, *([_stems_of(report.render)] if report.render.changed else []), *report.changes]
+    lines = [source, *([_stems_of(report.render)] if report.render.changed else [])]
+    lines += map(numbers.typeset, report.changes)
     tables = element("pre", element("code", toml.dump(report.document)))
     folded = element("details", element("summary", "Every setting, as the session’s file (TOML) has it"), tables)
-    return _section("session", "Session", _bullets(map(numbers.typeset, lines)), folded)
+    return _section("session", "Session", _bullets(lines), folded)
 
 
 def sections(told: Told) -> Html:
@@ -390,6 +416,21 @@ def _differing(figures: Figures, rate: int) -> str:
         return "none"
     first = plots.place_of(figures.first_difference / rate)
     return f"{numbers.whole(figures.differing_samples)}, the first at {first}"
+
+
+def _outside(report: Report) -> str:
+    """How many figures are beyond their limits, where any is."""
+    count = sum(check.passed is False for check in report.checks)
+    if not count:
+        return ""
+    return f" {count} of the figures {'is' if count == 1 else 'are'} beyond {'its' if count == 1 else 'their'} limit."
+
+
+def _found(check: Check) -> tuple[float | None, str, int]:
+    """The figure of a check, its unit, and how many decimals are of use to anybody."""
+    if check.unit == "" and check.figure is not None and check.figure == round(check.figure):
+        return check.figure, "", 0
+    return check.figure, check.unit, DECIMALS.get(check.unit, 2)
 
 
 def _in_ms(figures: Figures, rate: int) -> str:

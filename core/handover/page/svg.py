@@ -20,6 +20,8 @@ HIGHEST_HZ: Final = 22_387.0
 LABEL_CHARACTER: Final = 7.4
 """Width of a letter, about, in units of a plot."""
 BAR_GAP: Final = 1.25
+OVER_EACH_OTHER: Final = {"both": ("source", "output"), "stray": ("difference", "stray")}
+"""What is drawn over what, so that a legend can show the mixture."""
 
 
 class Size(NamedTuple):
@@ -241,7 +243,7 @@ def _swatch(key: Key, x: float, y: float) -> Html:
         return path(f"M{number(x)} {number(y)}h18", f"line {key.look}")
     if key.sort == "mark":
         return element("circle", cx=x + 9.0, cy=y, r=4.5, class_=key.look)
-    looks = ("source", "output") if key.look == "both" else (key.look,)
+    looks = OVER_EACH_OTHER.get(key.look, (key.look,))
     return joined(element("rect", x=x, y=y - 6.0, width=18, height=12, class_=f"area {look}") for look in looks)
 
 
