@@ -66,6 +66,23 @@ def test_with_a_master_stage_no_difference_is_foretold(unbake, song: Path, tmp_p
     assert "another sample rate" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
+def test_a_stem_that_was_brought_stands_among_the_others_with_its_file(unbake, song: Path, tmp_path: Path) -> None:
+    session, page = tmp_path / "s.unbake.toml", tmp_path / "r.html"
+    unbake("session", "new", song, "-o", session, "--stems-from", song.parent / "stems")
+    mine = tmp_path / "my <bass>.wav"
+    mine.write_bytes((song.parent / "stems" / "bass.wav").read_bytes())
+    brought = unbake("session", "bring", session, mine, "--name", "mine", "--delay", 0, "--polarity", 1, "--gain", 0)
+    assert brought.code == 0, brought.err
+    assert unbake("render", session, "-o", tmp_path / "out.wav", "--report", page).code == 0
+    text = page.read_text(encoding="utf-8")
+    row = re.search(r"<tr><th scope=\"row\"><bdi>mine</bdi></th>(.*?)</tr>", text)
+    assert row is not None
+    assert "changed, brought" in row[1]
+    assert len(re.findall("−[0-9.]+</td>", row[1])) == 2
+    assert re.search("<code>[0-9a-f]{12}</code>", row[1])
+    assert "my &lt;bass&gt;.wav</bdi><span>as mine</span>" in text
+
+
 def test_the_workstation_leaves_the_same_page(unbake, song: Path, tmp_path: Path) -> None:
     session = tmp_path / "s.unbake.toml"
     unbake("session", "new", song, "-o", session, "--stems-from", song.parent / "stems")

@@ -207,21 +207,22 @@ def phase(told: Told) -> Html:
 def stems(told: Told) -> Html:
     """Which stems there were, which were changed, and what each adds to the source."""
     render = told.report.render
-    names = [*render.stems, *([RESIDUAL] if render.stems else [])]
-    names += [name for name in (*render.changed, *told.report.stem_sha256) if name not in names]
-    names = list(dict.fromkeys(names))
+    brought = _brought(told.report)
+    all_names: list[str] = [*render.stems, *([RESIDUAL] if render.stems else []), *render.changed, *brought]
+    names = dict.fromkeys(all_names)
     if not render.changed:
         return _section("stems", "Stems", element("p", "No stem was changed, so none was needed."))
     added = {} if told.traces is None else told.traces.added
     rows: list[Sequence[Html]] = []
     for name in names:
         changed = name in render.changed
-        digest = told.report.stem_sha256.get(name)
+        digest = told.report.stem_sha256.get(name) or brought.get(name, {}).get("hash") or None
+        state = "changed" if changed else "untouched"
         short = NONE if digest is None else digest[:SHOWN_DIGITS]
         rows.append(
             [
                 element("th", element("bdi", name), scope="row"),
-                _cell("state", "changed" if changed else "untouched", "" if changed else "dim"),
+                _cell("state", f"{state}, brought" if name in brought else state, "" if changed else "dim"),
                 *_adds(added.get(name), changed=changed),
                 _cell("SHA-256", element("code", short)),
             ]
@@ -281,6 +282,7 @@ def files(told: Told) -> Html:
         ),
         _file("source", render.source, _format(source), told.report.source_sha256),
         *(_file("stem", name, "", digest) for name, digest in told.report.stem_sha256.items()),
+        *(_file("brought", each["path"], f"as {name}", each["sha256"]) for name, each in _brought(told.report).items()),
         *(_file("weights", name, "", digest) for name, all_of in told.report.model_sha256.items() for digest in all_of),
     ]
     if render.session is not None:
@@ -502,6 +504,11 @@ def _seconds(told: Told, figures: Figures) -> float:
         return max(told.traces.source.seconds, told.traces.output.seconds)
     frames, rate = (_number(told.report, key) for key in ("frames", "sample_rate"))
     return frames / rate if frames and rate else figures.windows[-1].seconds + figures.window_seconds
+
+
+def _brought(report: Report) -> dict[str, dict[str, Any]]:
+    """Files of the engineer's that are stems of the session, by name."""
+    return report.document.get("brought", {})
 
 
 def _number(report: Report, key: str) -> int:
