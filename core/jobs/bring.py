@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -25,6 +25,8 @@ from core.session.document import TAKEN, Brought, Mode, Session
 from core.session.toml import Origin
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from core.audio.formats import AudioInfo
     from core.session.edits import Change
 
@@ -74,18 +76,12 @@ def find(
         if each in session.brought:
             remedy = "choose another with --name, or take that one out: unbake session drop"
             raise UnbakeError("a stem of this name was brought already", where=each, remedy=remedy)
+    _brought(name, path, "", msgspec.structs.asdict(given))  # a number that can't be is refused before the search
     source = probe(session.source.path)
     digest = yield from _examined(path, source)
     copied = None if treated is None else (yield from _examined(treated, source))
     lies = yield from _placed(source, path, given)
-    placed = Brought(
-        path=str(path.absolute()),
-        sha256=digest,
-        delay_samples=lies.delay_samples,
-        drift_ppm=lies.drift_ppm,
-        polarity=1 if lies.polarity > 0 else -1,
-        gain_db=lies.gain_db,
-    )
+    placed = _brought(name, path, digest, msgspec.structs.asdict(lies))
     stem = yield from stem_of(session.source, name, placed)
     copy = None
     if treated is not None and copied is not None:
@@ -149,6 +145,13 @@ def free_name(session: Session, path: Path, *, copied: bool = False) -> str:
     taken = {*TAKEN, *session.strip_names}
     numbered = itertools.chain([plain], (f"{plain}-{number}" for number in itertools.count(2)))
     return next(name for name in numbered if name not in taken and not (copied and name + TREATED in taken))
+
+
+def _brought(name: str, path: Path, sha256: str, lies: Mapping[str, Any]) -> Brought:
+    """A file as the session has it, from what is known of how it lies. Raises UnbakeError for a number out of range."""
+    known = {key: lies[key] for key in Given.__struct_fields__ if lies[key] is not None}
+    values = {"path": str(path.absolute()), "sha256": sha256, **known}
+    return Origin("this stem").convert(values, Brought, ("brought", name))
 
 
 def _examined(path: Path, source: AudioInfo) -> Operation[str]:
