@@ -7,8 +7,10 @@ written file itself is left to `render`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -19,10 +21,12 @@ from core.audio.formats import AudioInfo, Block
 from core.audio.read import AudioReader, open_reader
 from core.audio.samples import refuse_bad
 from core.events import Operation, Progress
+from core.measure.background import Background, M
 from core.measure.bands import Bands
-from core.measure.figures import Band, Level
-from core.measure.levels import to_dbfs
-from core.measure.meters import LevelMeter, PeakMeter
+from core.measure.course import NO_COURSE, Course, CourseMeter
+from core.measure.figures import Band, Level, Place
+from core.measure.levels import power_to_db, to_dbfs
+from core.measure.meters import LevelMeter
 from core.recombine.graph import Graph, StripDelta, open_stem, open_strip
 from core.recombine.output import overs_of
 from core.session.document import RESIDUAL, Session
@@ -34,7 +38,7 @@ NO_CHANGE: Final = Level(None, None, None)
 
 
 class ChangeBand(msgspec.Struct, frozen=True):
-    """RMS of source and change between two frequencies; None for nothing at all."""
+    """RMS of source and change in a third octave; None for nothing at all."""
 
     low_hz: float
     high_hz: float
@@ -43,23 +47,32 @@ class ChangeBand(msgspec.Struct, frozen=True):
 
 
 class StripChange(msgspec.Struct, frozen=True):
-    """What one strip adds to the source: its level, and the band in which it adds most (None for digital silence)."""
+    """What one strip adds to the source: level, third octaves, worst place and course; None for digital silence."""
 
     name: str
     peak_dbfs: float | None
     rms_dbfs: float | None
-    strongest: Band | None
+    bands: tuple[Band, ...] = ()
+    worst: Place | None = None
+    course: Course = NO_COURSE
+
+    @property
+    def strongest(self) -> Band | None:
+        """The third octave in which it adds most."""
+        found = [band for band in self.bands if band.rms_dbfs is not None]
+        return max(found, key=lambda band: band.rms_dbfs or 0.0, default=None)
 
 
 class SessionCheck(msgspec.Struct, frozen=True, kw_only=True):
     """What a session does to its source, in float64 and before the output's sample format. None is digital silence.
 
     `identical`: the output is the source, bit for bit. `rest_dbfs`: peak of the sum before the master stage, less
-    source and deltas computed apart; None for exactly nothing. `change`, `bands`: the output less the source, master
-    stage included when `master_active`; without an edit there are no bands. `strips`: the changed ones, in the
-    session's order. `stem_sum_dbfs`: peak of the source less stems and residual, looked at only when all of them were
-    at hand (`stem_sum_known`); None for exactly nothing, too. `overs`: samples of the output that the source's sample
-    format could not hold (of floats, those above 1.0); `peak_dbfs`: the output's largest.
+    source and deltas computed apart; None for exactly nothing. `change`, `bands`, `worst` (its largest sample) and
+    `course`: the output less the source, master stage included when `master_active`; without an edit there are none.
+    `strips`: the changed ones, in the session's order. `stem_sum_dbfs`: peak of the source less stems and residual,
+    looked at only when all of them were at hand (`stem_sum_known`); None for exactly nothing, too. `overs`: samples of
+    the output that the source's sample format could not hold (of floats, those above 1.0); `peak_dbfs`: the output's
+    largest.
     """
 
     identical: bool
@@ -72,6 +85,8 @@ class SessionCheck(msgspec.Struct, frozen=True, kw_only=True):
     stem_sum_dbfs: float | None
     overs: int
     peak_dbfs: float | None
+    worst: Place | None = None
+    course: Course = NO_COURSE
 
     @property
     def passed(self) -> bool:
@@ -91,10 +106,11 @@ def check_session(session: Session, stems: Mapping[str, Path]) -> Operation[Sess
         info = bus.info
         source = stack.enter_context(open_reader(Path(session.source.path)))
         strips = [
-            _StripMeter(name, open_strip(name, session.strips[name], stems, info, stack)) for name in session.changed
+            _StripMeter(name, open_strip(name, session.strips[name], stems, info, stack), stack)
+            for name in session.changed
         ]
         stem_sum = _StemSum([_open(name, stems, info, stack) for name in _parts(session, stems)])
-        change = _ChangeMeter(info) if strips or output else None
+        change = _ChangeMeter(info, stack) if strips or output else None
         identical, overs, rest, peak, done = True, 0, 0.0, 0.0, 0
         for summed, rendered in _blocks(bus, output):
             frames = summed.shape[1]
@@ -121,7 +137,27 @@ def check_session(session: Session, stems: Mapping[str, Path]) -> Operation[Sess
             stem_sum_dbfs=to_dbfs(stem_sum.peak),
             overs=overs,
             peak_dbfs=to_dbfs(peak),
+            worst=None if change is None else change.places.worst,
+            course=NO_COURSE if change is None else change.places.course(),
         )
+
+
+def octaves(bands: Sequence[ChangeBand]) -> list[ChangeBand]:
+    """Third octaves three by three, for where there is little room: octaves around 1 kHz * 10^(0.3 n)."""
+    return [_together(list(few)) for _, few in groupby(bands, lambda band: _octave_of(band.low_hz))]
+
+
+def _octave_of(low_hz: float) -> int:
+    """Which octave a third that begins there belongs to, 0 for that around 1 kHz."""
+    third = -18 if low_hz == 0.0 else round(10.0 * math.log10(low_hz / 1000.0) + 0.5)
+    return (third + 1) // 3
+
+
+def _together(bands: Sequence[ChangeBand]) -> ChangeBand:
+    levels = ([band.source_rms_dbfs for band in bands], [band.change_rms_dbfs for band in bands])
+    sums = (sum(10.0 ** (level / 10.0) for level in each if level is not None) for each in levels)
+    source, change = map(power_to_db, sums)
+    return ChangeBand(bands[0].low_hz, bands[-1].high_hz, source, change)
 
 
 def _open(name: str, stems: Mapping[str, Path], source: AudioInfo, stack: ExitStack) -> AudioReader:
@@ -141,6 +177,11 @@ def _blocks(bus: Graph, output: Graph | None) -> Iterator[tuple[Block, Block]]:
     return zip(bus.blocks(), output.blocks(), strict=True)
 
 
+def _on_thread(meter: M, stack: ExitStack) -> Background[M]:
+    """A meter beside the pass over the files, since most of a check is FFTs and few machines have but one core."""
+    return stack.enter_context(Background(meter))
+
+
 def _peak(block: Block) -> float:
     return max(float(block.max()), -float(block.min()))
 
@@ -148,14 +189,14 @@ def _peak(block: Block) -> float:
 class _StripMeter:
     """The delta of one strip in blocks of its own size, handed out in blocks of any other, and how strong it is."""
 
-    def __init__(self, name: str, delta: StripDelta) -> None:
+    def __init__(self, name: str, delta: StripDelta, stack: ExitStack) -> None:
         self._name = name
         self._stem = stem = delta.info
         self._delta = delta
         self._held = np.zeros((stem.channels, 0))
         self._given = 0
-        self._level = PeakMeter()
-        self._bands = Bands(stem.sample_rate, stem.channels)
+        self._places = CourseMeter(stem.sample_rate, stem.frames)
+        self._bands = _on_thread(Bands(stem.sample_rate, stem.channels, 3), stack)
 
     def next(self, frames: int) -> Block:
         """The next frames of the delta. UnbakeError for a stem that holds NaN or infinite samples."""
@@ -164,37 +205,38 @@ class _StripMeter:
         block, self._held = self._held[:, :frames], self._held[:, frames:]
         refuse_bad(block, self._given, self._stem)
         self._given += frames
-        self._level.push(block)
+        self._places.push(block)
         self._bands.push(block)
         return block
 
     def result(self, frames: int) -> StripChange:
         """The figures of `frames` frames, which must be all that were handed out."""
-        bands = [band for band in self._bands.result(frames) if band.rms_dbfs is not None]
-        strongest = max(bands, key=lambda band: band.rms_dbfs or 0.0, default=None)
-        return StripChange(self._name, self._level.peak_dbfs, self._level.rms_dbfs, strongest)
+        found, bands = self._places, tuple(self._bands.done().result(frames))
+        return StripChange(self._name, found.peak_dbfs, found.rms_dbfs, bands, found.worst, found.course())
 
 
 class _ChangeMeter:
-    """How strong the output less the source is, and where in the spectrum."""
+    """How strong the output less the source is, where in the spectrum, and where in time."""
 
-    def __init__(self, info: AudioInfo) -> None:
-        self._level = LevelMeter(info.sample_rate, info.speakers)
-        self._source = Bands(info.sample_rate, info.channels)
-        self._change = Bands(info.sample_rate, info.channels)
+    def __init__(self, info: AudioInfo, stack: ExitStack) -> None:
+        self._level = _on_thread(LevelMeter(info.sample_rate, info.speakers), stack)
+        self.places = CourseMeter(info.sample_rate, info.frames)
+        self._source = _on_thread(Bands(info.sample_rate, info.channels, 3), stack)
+        self._change = _on_thread(Bands(info.sample_rate, info.channels, 3), stack)
 
     def push(self, source: Block, rendered: Block) -> None:
         change = rendered - source
         self._level.push(change)
+        self.places.push(change)
         self._source.push(source)
         self._change.push(change)
 
     def level(self) -> Level:
-        return self._level.level()
+        return self._level.done().level()
 
     def bands(self, frames: int) -> tuple[ChangeBand, ...]:
-        """The octaves of `frames` frames, which must be all that were pushed."""
-        pairs = zip(self._source.result(frames), self._change.result(frames), strict=True)
+        """The third octaves of `frames` frames, which must be all that were pushed."""
+        pairs = zip(self._source.done().result(frames), self._change.done().result(frames), strict=True)
         return tuple(ChangeBand(a.low_hz, a.high_hz, a.rms_dbfs, b.rms_dbfs) for a, b in pairs)
 
 

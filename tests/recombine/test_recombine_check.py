@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -11,9 +12,9 @@ import soundfile
 
 from core.errors import UnbakeError
 from core.events import Progress, finish
-from core.measure.figures import Level
+from core.measure.figures import Level, Place
 from core.recombine import check as checks
-from core.recombine.check import SessionCheck, check_session
+from core.recombine.check import ChangeBand, SessionCheck, check_session, octaves
 from core.recombine.graph import Graph
 from core.session.document import Separation, Session, Source, Strip
 from core.session.processors import Bell, Dither, Gain, Limiter, MasterProcessor
@@ -96,10 +97,64 @@ def test_bands_hold_source_and_change_side_by_side(stems: dict[str, Path]) -> No
     assert middle.change_rms_dbfs == pytest.approx(found.change.rms_dbfs, abs=0.01)
     assert middle.source_rms_dbfs == pytest.approx(-12 - 3.0103, abs=0.1)
     top = found.bands[-1]
-    assert top.source_rms_dbfs == pytest.approx(-29.0, abs=0.5)
+    assert top.source_rms_dbfs == pytest.approx(20 * np.log10(0.05) + 10 * np.log10(1 - 17_783 / 22_050), abs=0.1)
     assert top.change_rms_dbfs is None or top.change_rms_dbfs < -90.0
     total = 10 * np.log10(sum(10 ** (band.source_rms_dbfs / 10) for band in found.bands if band.source_rms_dbfs))
     assert total == pytest.approx(10 * np.log10(np.mean(read(stems["bass"].with_name("song.wav")) ** 2)), abs=1e-6)
+
+
+def test_bands_are_thirds_and_octaves_are_the_sums_of_three(stems: dict[str, Path]) -> None:
+    found = checked(stems, {"bass": Strip(gain_db=-6.0), "vocals": Strip(gain_db=3.0)})
+    edges = [band.low_hz for band in found.bands[1:]]
+    assert np.diff(np.log10(edges)) == pytest.approx(0.1, abs=1e-4)
+    (vocals, bass) = found.strips
+    assert [band.low_hz for band in bass.bands] == [band.low_hz for band in found.bands]
+    for level, bands in ((vocals.rms_dbfs, vocals.bands), (bass.rms_dbfs, bass.bands)):
+        powers = [10 ** (band.rms_dbfs / 10) for band in bands if band.rms_dbfs is not None]
+        assert 10 * np.log10(sum(powers)) == pytest.approx(level, abs=1e-6)
+    few = octaves(found.bands)
+    lows = [0.0, 22.387, 44.668, 89.125, 177.828, 354.813, 707.946, 1412.538, 2818.383, 5623.413, 11220.185]
+    assert [band.low_hz for band in few] == pytest.approx(lows, abs=0.01)
+    assert [band.high_hz for band in few] == [*(band.low_hz for band in few[1:]), RATE / 2]
+    for name in ("source_rms_dbfs", "change_rms_dbfs"):
+        sums = [sum(10 ** (getattr(band, name) / 10) for band in bands) for bands in (found.bands, few)]
+        assert sums[0] == pytest.approx(sums[1], rel=1e-12)
+
+
+def test_octaves_of_silence_are_silent() -> None:
+    thirds = [ChangeBand(low, high, None, None) for low, high in pairwise([0.0, 17.783, 22.387, 28.184, 35.481])]
+    assert octaves(thirds) == [ChangeBand(0.0, 22.387, None, None), ChangeBand(22.387, 35.481, None, None)]
+    assert octaves([]) == []
+
+
+def test_the_worst_place_and_the_course_are_told_overall_and_of_every_strip(stems: dict[str, Path]) -> None:
+    for name, frame, channel, value in (("bass", 80_000, 1, -0.9), ("vocals", 20_001, 0, 0.5)):
+        sound = np.zeros((FRAMES, 2))
+        sound[frame, channel] = value
+        soundfile.write(stems[name], sound, RATE, subtype="FLOAT")
+    found = checked(stems, {"bass": Strip(mode="cancel"), "vocals": Strip(mode="cancel")})
+    vocals, bass = found.strips
+    assert found.worst is not None
+    assert found.worst.peak_dbfs == pytest.approx(20 * np.log10(0.9))
+    assert found.worst == bass.worst == Place(80_000, 1, 80_000 / RATE, found.worst.peak_dbfs)
+    assert vocals.worst is not None
+    assert vocals.worst.peak_dbfs == pytest.approx(20 * np.log10(0.5))
+    assert vocals.worst == Place(20_001, 0, 20_001 / RATE, vocals.worst.peak_dbfs)
+    window = round(0.05 * RATE)
+    for course, frames in (
+        (found.course, {20_001: 0.5, 80_000: 0.9}), (vocals.course, {20_001: 0.5}), (bass.course, {80_000: 0.9})
+    ):  # fmt: skip
+        assert len(course.peak_dbfs) == -(-FRAMES // window)
+        heard = {place: level for place, level in enumerate(course.peak_dbfs) if level is not None}
+        assert heard == {frame // window: pytest.approx(20 * np.log10(value)) for frame, value in frames.items()}
+
+
+def test_what_changes_nothing_has_no_worst_place(stems: dict[str, Path]) -> None:
+    soundfile.write(stems["bass"], np.zeros((FRAMES, 2)), RATE, subtype="FLOAT")
+    found = checked(stems, {"bass": Strip(gain_db=-6.0)})
+    (strip,) = found.strips
+    assert (found.worst, strip.worst, strip.strongest, set(strip.course.peak_dbfs)) == (None, None, None, {None})
+    assert (checked(stems, {}).worst, checked(stems, {}).course.peak_dbfs) == (None, ())
 
 
 def test_cancel_and_parallel(stems: dict[str, Path]) -> None:

@@ -9,7 +9,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from core.handover.certificate import Certificate
-from core.recombine.check import SessionCheck
+from core.recombine.check import SessionCheck, octaves
 from core.session import words
 from core.session.document import Session
 from tui import actions
@@ -103,7 +103,7 @@ def _bands(bench: Bench, width: int) -> list[Line]:
         _head("bands: source and change ━, dBFS rms"),
         *(
             band(each.low_hz, each.high_hz, (each.source_rms_dbfs, each.change_rms_dbfs), width).cells
-            for each in bench.check.bands
+            for each in octaves(bench.check.bands)
         ),
     ]
 
