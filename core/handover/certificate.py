@@ -197,8 +197,8 @@ def full_report(
         render=certificate,
         output_sha256=sha256_file(Path(certificate.output)),
         source_sha256=session.source.sha256,
-        stem_sha256=dict(session.separation.hashes),
-        changes=words.of_session(session),
+        stem_sha256=session.stem_hashes,
+        changes=[*words.of_session(session), *(words.of_brought(*each) for each in session.brought.items())],
         rights=session.rights,
         document=document,
         profile=profile,
@@ -300,6 +300,10 @@ def as_markdown(report: Report) -> str:
         f"- output: {render.container} {render.subtype}, {render.sample_rate} Hz, SHA-256 `{report.output_sha256}`",
         f"- source: SHA-256 `{report.source_sha256}`",
         *(f"- {name}: SHA-256 `{digest}`" for name, digest in report.stem_sha256.items()),
+        *(
+            f"- {each['path']}, brought as {name}: SHA-256 `{each['sha256']}`"
+            for name, each in report.document.get("brought", {}).items()
+        ),
     ]
     if report.rights:
         lines += ["", "## Rights", "", *(f"- {key}: {value}" for key, value in report.rights.items())]
@@ -324,7 +328,7 @@ def _how(render: Certificate) -> str:
 
 def _made_here(session: Session) -> bool:
     """Whether the render used stems that unbake made."""
-    return bool(session.changed) and session.separation.stems_from is None
+    return session.needs_separation(session.stems_used) and session.separation.stems_from is None
 
 
 def _weights_of(session: Session) -> dict[str, list[str]]:

@@ -370,3 +370,22 @@ def test_a_session_open_in_the_workstation_is_left_alone(session: Path, song: Pa
     lock.release()
     assert done.code == 2
     assert "is open in the workstation" in done.err
+
+
+def test_the_certificate_names_what_was_brought_and_holds(song: Path, session: Path, unbake, tmp_path: Path) -> None:
+    bass = song.parent / "stems" / "bass.wav"
+    unbake("session", "bring", session, bass, "--name", "low", "--gain", -20, "--delay", 0)
+    rendered(unbake, session, tmp_path, "--report", tmp_path / "report.md")
+    brought = files.load(session).brought["low"]
+    said = (tmp_path / "report.md").read_text()
+    assert f"- low is bass.wav, at -20 dB (SHA-256 {brought.sha256[:12]})" in said
+    assert f"- low: SHA-256 `{brought.hash}`" in said
+    assert f"- {bass}, brought as low: SHA-256 `{brought.sha256}`" in said
+    assert unbake("store", "prune", "--all").code == 0
+    done = unbake("verify", tmp_path / "out.wav", "--json")
+    assert done.code == 0, done.out
+    bass.unlink()
+    unbake("store", "prune", "--all")
+    done = unbake("verify", tmp_path / "out.wav", "--json")
+    assert done.code == 1
+    assert "the file of the stem low is gone" in done.out
