@@ -133,6 +133,13 @@ ACTIONS: tuple[Action, ...] = (
         panes=("lanes",),
         rank=31,
     ),
+    Action(
+        "strip.drop",
+        ("C",),
+        "drop stem",
+        "Takes the chosen stem out again, where it was brought.",
+        "strips",
+    ),
     Action("strip.reset", ("V",), "reset strip", "Takes every change of the chosen strip away.", "strips"),
     Action(
         "chain.eq",
@@ -282,6 +289,13 @@ ACTIONS: tuple[Action, ...] = (
     Action("file.render", ("R",), "render", "Renders the repaired master, with its proof.", "file", panes=ALL, rank=16),
     Action("file.export", ("E",), "export stems", "Writes stems and residual as WAV into a folder.", "file"),
     Action("file.compare", ("A",), "compare files", "Null test of the source against another file.", "file"),
+    Action(
+        "file.bring",
+        ("T",),
+        "bring stem",
+        "Brings a stem of your own: finds it in the master, and subtracts it there.",
+        "file",
+    ),
     Action("file.demo", ("O",), "demo", "Does the main job on a song that is already here, and opens it.", "file"),
     Action("job.cancel", ("escape",), "stop job", "Stops what runs, after asking; what is done so far is kept.", "app"),
     Action("app.help", ("question_mark",), "help", "Shows every key.", "app", panes=ALL, rank=99),

@@ -52,6 +52,21 @@ class MakeStems(Struct, frozen=True, tag=True):
     from_seconds: float = 0.0
 
 
+class Bring(Struct, frozen=True, tag=True):
+    """Finds a file in the source of a session and makes the stem that is subtracted. Gives a `Found`."""
+
+    session: Session
+    path: str
+    name: str | None = None
+    treated: str | None = None
+
+
+class LayBrought(Struct, frozen=True, tag=True):
+    """The stems of a session that were brought, from the store or made again. Gives `BroughtStems`."""
+
+    session: Session
+
+
 class ExportStems(Struct, frozen=True, tag=True):
     """Writes the stems of a session into a folder. Gives a `Separated`."""
 
@@ -161,6 +176,8 @@ Request = (
     | NewSession
     | CheckSource
     | MakeStems
+    | Bring
+    | LayBrought
     | ExportStems
     | Render
     | NullTest

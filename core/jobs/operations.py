@@ -15,6 +15,8 @@ from core.diagnosis.fitting import FittedPreset
 from core.events import Operation, Progress
 from core.handover.certificate import Certificate
 from core.jobs import messages, models, sessions, store
+from core.jobs.bring import Found, find
+from core.jobs.brought import stems_of
 from core.jobs.demo import Demonstration, demonstrate
 from core.jobs.diagnose import diagnose_stems, fit_stems
 from core.jobs.doctor import Examination, examine
@@ -46,6 +48,13 @@ class SessionStems(msgspec.Struct, frozen=True):
         return {**self.stems.stems, RESIDUAL: self.stems.residual}
 
 
+class BroughtStems(msgspec.Struct, frozen=True):
+    """A session with the hashes of its brought stems pinned, and their files by strip name."""
+
+    session: Session
+    paths: dict[str, str]
+
+
 class SessionRender(msgspec.Struct, frozen=True):
     """A rendered session, with the hashes of its stems pinned where it needed any, and its certificate."""
 
@@ -58,6 +67,8 @@ GIVES: dict[type[messages.Request], Any] = {
     messages.NewSession: Created,
     messages.CheckSource: None,
     messages.MakeStems: SessionStems,
+    messages.Bring: Found,
+    messages.LayBrought: BroughtStems,
     messages.ExportStems: Separated,
     messages.Render: SessionRender,
     messages.NullTest: NullReport,
@@ -113,6 +124,16 @@ def carry_out(values: Any) -> Operation[Any]:
                 request.session, device=request.device, from_seconds=request.from_seconds
             )
             return SessionStems(session, stems)
+
+        case messages.Bring():
+            yield Progress("checking the source", 0, 1)
+            sessions.check_source(request.session)
+            path, treated = Path(request.path), _path(request.treated)
+            return (yield from find(request.session, path, name=request.name, treated=treated))
+
+        case messages.LayBrought():
+            session, made = yield from stems_of(request.session, request.session.brought)
+            return BroughtStems(session, {name: each.stems[name] for name, each in made.items()})
 
         case messages.ExportStems():
             yield Progress("checking the source", 0, 1)

@@ -45,8 +45,7 @@ FLOOR: Final = 1e-12
 PLAIN: Final = 10.0
 """How much likelihood (as a logarithm) a simpler placement may cost: whole frames, no drift, the very level."""
 PLAIN_GAIN_DB: Final = 0.1
-PLAIN_FRAMES: Final = 0.05
-"""How near to the very level or to a whole frame an estimate has to be for that to be tried."""
+"""How near to the very level an estimate has to be for that to be tried."""
 ALONE_SHARE: Final = 0.01
 """Of the stem's power: so much of it, where it is nulled best, is what is called standing alone."""
 
@@ -217,10 +216,10 @@ class _Search:
         return fitted
 
     def whole(self, near: _Fitted) -> _Fitted | None:
-        """The same at the nearest whole frame, where that is near and both files are of one rate."""
+        """The same at the nearest whole frame, where both files are of one rate."""
         delay = near.placement.delay_samples
         whole = float(round(delay))
-        if near.placement.drift_ppm != 0.0 or whole == delay or abs(whole - delay) > PLAIN_FRAMES:
+        if near.placement.drift_ppm != 0.0 or whole == delay:
             return None
         if self.b.info.sample_rate != self.rate or self.given.delay_samples is not None:
             return None

@@ -70,8 +70,8 @@ def of_session(session: Session) -> list[str]:
     return lines
 
 
-def of_brought(name: str, brought: Brought) -> str:
-    """`guitar is gtr.wav, 12345.3 frames later, clock +50 ppm, inverted, -6.02 dB (SHA-256 1a2b3c4d5e6f)`."""
+def of_brought(name: str, brought: Brought, *, hashed: bool = True) -> str:
+    """`guitar is gtr.wav, 12345.3 frames later, clock +50 ppm, inverted, at -6.02 dB (SHA-256 1a2b3c4d5e6f)`."""
     parts = [f"{name} is {PurePath(brought.path).name}"]
     if brought.delay_samples:
         later = "later" if brought.delay_samples > 0.0 else "earlier"
@@ -82,7 +82,8 @@ def of_brought(name: str, brought: Brought) -> str:
         parts.append("inverted")
     if brought.gain_db:
         parts.append(f"at {brought.gain_db:+.4g} dB")
-    return f"{', '.join(parts)} (SHA-256 {brought.sha256[:12]})"
+    said = ", ".join(parts)
+    return f"{said} (SHA-256 {brought.sha256[:12]})" if hashed else said
 
 
 def _plain(value: float, decimals: int) -> str:

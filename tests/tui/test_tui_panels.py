@@ -11,15 +11,18 @@ import pytest
 import soundfile
 
 from core.errors import UnbakeError
-from core.jobs import messages
+from core.events import finish
+from core.jobs import bring as bringing
+from core.jobs import messages, sessions
 from core.session import files, presets
+from tui.desk.bench import Fader
 from tui.panels.doctor import DoctorPanel
 from tui.panels.help import HelpPanel
 from tui.panels.history import HistoryPanel
 from tui.panels.info import InfoPanel
 from tui.panels.models import ModelsPanel
 from tui.panels.null import ComparisonPanel, NullPanel
-from tui.panels.open import OpenPanel
+from tui.panels.open import OpenPanel, StemPanel
 from tui.panels.palette import PalettePanel
 from tui.panels.presets import PresetsPanel
 from tui.panels.render import RenderForm
@@ -392,3 +395,86 @@ async def test_a_job_is_stopped_after_asking(workstation, session_path: Path, mo
         await driver.until(lambda: "stopped" in driver.text(), "the word")
     assert not list(session_path.parent.glob("*repaired*"))
     assert files.load(session_path).strips == {}
+
+
+@covers("file.bring", "strip.drop")
+async def test_a_stem_is_brought_shown_as_a_lane_and_dropped_again(
+    workstation, session_path: Path, tmp_path: Path
+) -> None:
+    sound, rate = soundfile.read(session_path.parent / "stems" / "drums.wav", always_2d=True)
+    theirs = tmp_path / "own" / "Drum bus.wav"
+    theirs.parent.mkdir()
+    soundfile.write(theirs, np.pad(-0.5 * sound, ((300, 0), (0, 0))), rate, subtype="FLOAT")
+    twin = session_path.with_name("twin.unbake.toml")
+    twin.write_bytes(session_path.read_bytes())
+    async with workstation(session_path, size=(120, 40)) as driver:
+        desk = await driver.opened()
+        before = desk.bench.session
+        await driver.press("T")
+        assert isinstance(driver.app.screen, StemPanel)
+        assert "song.unbake.toml" not in driver.text()
+        await driver.press("equals_sign", "ctrl+u", *str(theirs), "enter")
+        await driver.until(lambda: "drum-bus" in desk.bench.brought, "the stem")
+        assert desk.bench.strip == "drum-bus"
+        assert "drum-bus is Drum bus.wav, 300 frames later, inverted, at +6.1" in desk.said
+        await driver.until(lambda: desk.bench.check, "the proof")
+        assert desk.bench.check.passed
+        assert any("drum-bus" in line and "cancelled" in line for line in driver.text().splitlines())
+        await driver.until(lambda: desk.bench.overviews["drum-bus"].complete, "the overview")
+        brought = desk.bench.session.brought
+        stem = desk.bench.brought["drum-bus"].read_bytes()
+        await driver.press("colon", *"brought.drum-bus.gain_db", "equals_sign", "3", "enter")
+        await driver.until(
+            lambda: "drum-bus" in desk.bench.brought and desk.bench.brought["drum-bus"].read_bytes() != stem, "it anew"
+        )
+        await driver.until(
+            lambda: desk.bench.session.brought["drum-bus"].hash not in ("", brought["drum-bus"].hash), "pin"
+        )
+        await driver.press("u", "u")
+        await driver.until(lambda: desk.bench.session.brought == brought, "the level as before")
+        await driver.until(lambda: "drum-bus" in desk.bench.brought, "the stem")
+        assert desk.bench.brought["drum-bus"].read_bytes() == stem
+        await driver.press("C")
+        assert desk.bench.session == before
+        assert "drum-bus" not in desk.bench.names
+        await driver.press("1", "C")
+        assert "vocals was not brought" in driver.text()
+    session, found = finish(bringing.bring(twin, theirs))
+    assert session.brought == brought
+    assert Path(finish(sessions.stems_for(session))[1].paths[found.name]).read_bytes() == stem
+
+
+async def test_a_file_that_is_no_stem_is_refused_and_one_that_went_is_told(
+    workstation, session_path: Path, tmp_path: Path, unbake
+) -> None:
+    bass = session_path.parent / "stems" / "bass.wav"
+    theirs = tmp_path / "low.wav"
+    theirs.write_bytes(bass.read_bytes())
+    soundfile.write(tmp_path / "silence.wav", np.zeros((9000, 2)), 44_100)
+    assert unbake("session", "bring", session_path, theirs).code == 0
+    theirs.unlink()
+    unbake("store", "prune", "--all")
+    async with workstation(session_path, size=(120, 40)) as driver:
+        desk = await driver.opened()
+        await driver.until(lambda: "the file of the stem low is gone" in driver.notices(), "the notice")
+        assert "needs stems" in driver.text()
+        await driver.press("T", "equals_sign", "ctrl+u", *str(tmp_path / "silence.wav"), "enter")
+        await driver.until(lambda: "holds nothing but silence" in driver.notices(), "the refusal")
+        assert list(desk.bench.session.brought) == ["low"]
+
+
+async def test_the_chain_offers_treated_copies_among_what_was_brought(workstation, session_path: Path, unbake) -> None:
+    bass = session_path.parent / "stems" / "bass.wav"
+    for name in ("low", "lower"):
+        assert unbake("session", "bring", session_path, bass, "--name", name, "--mode", "replace").code == 0
+    async with workstation(session_path, size=(120, 45)) as driver:
+        desk = await driver.opened()
+        desk.pick("low")
+        desk.to_row(Fader("treated"))
+        desk.set_focus(desk.query_one("#chain"))
+        await driver.press("right")
+        assert desk.bench.session.strips["low"].treated == "lower"
+        assert "treated copy" in driver.text()
+        await driver.until(lambda: desk.bench.check, "the proof")
+        assert desk.bench.check.passed
+        assert desk.bench.check.identical

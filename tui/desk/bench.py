@@ -19,7 +19,7 @@ from core.jobs.opening import Located
 from core.measure.inspect import FileReport
 from core.measure.overview import Overview
 from core.recombine.check import SessionCheck
-from core.session.document import RESIDUAL, Separation, Session, Strip
+from core.session.document import RESIDUAL, Brought, Separation, Session, Strip
 from core.session.editor import Editor
 from core.session.edits import MASTER, Change
 from core.session.parameters import Parameter, among, parameters_of
@@ -73,6 +73,10 @@ class Bench:
     stems: dict[str, Path] = field(default_factory=dict)
     stems_of: Separation | None = None
     """What made the stems that are shown, without their hashes."""
+    brought: dict[str, Path] = field(default_factory=dict)
+    """Files of the stems that were brought, as they lie on the source."""
+    brought_of: dict[str, Brought] = field(default_factory=dict)
+    """What those were made of, or are being made of."""
     stem_sum_dbfs: float | None = None
     overviews: dict[str, Overview] = field(default_factory=dict)
     report: FileReport | None = None
@@ -111,7 +115,7 @@ class Bench:
         session = self.session
         if session is None:
             return ()
-        return (*session.separation.stems, RESIDUAL, MASTER)
+        return (*session.strip_names, MASTER)
 
     @property
     def strip_value(self) -> Strip:
@@ -176,7 +180,19 @@ class Bench:
     def needs_stems(self) -> bool:
         """Whether there is no stem yet that a changed strip needs."""
         session = self.session
-        return session is not None and any(name not in self.stems for name in session.stems_used)
+        return session is not None and any(name not in self.sounds for name in session.stems_used)
+
+    @property
+    def sounds(self) -> dict[str, Path]:
+        """The files of all stems that are there, by strip: of the separation, and those that were brought."""
+        return {**self.stems, **self.brought}
+
+    @property
+    def strip_parameters(self) -> list[Parameter]:
+        """What can be set on the chosen strip, its treated copy among the stems that were brought."""
+        session = self.session
+        others = [] if session is None else [name for name in session.brought if name != self.strip]
+        return [among(each, others) if each.of_stems else each for each in parameters_of(Strip)]
 
 
 def part_of(processors: Iterable[Processor]) -> Placement:

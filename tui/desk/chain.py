@@ -30,8 +30,8 @@ def chain_rows(bench: Bench, width: int) -> list[Row]:
         return rows
     if bench.strip != MASTER:
         strip = bench.strip_value
-        for parameter in parameters.parameters_of(Strip):
-            if shows(strip, parameter.name):
+        for parameter in bench.strip_parameters:
+            if shows(strip, parameter.name, copies=len(parameter.choices) > 1):
                 value = getattr(strip, parameter.name)
                 rows.append(_value_row(bench, Fader(parameter.name), parameter, value, width))
         rows += _comb_rows(bench)
@@ -48,11 +48,13 @@ def chain_rows(bench: Bench, width: int) -> list[Row]:
     return rows
 
 
-def shows(strip: Strip, name: str) -> bool:
+def shows(strip: Strip, name: str, *, copies: bool = False) -> bool:
     """Whether a value of a strip says anything: a share where it is added, a phase where there is EQ.
 
-    A budget does where there is a change to be spent on.
+    A budget does where there is a change to be spent on, a treated copy where there are `copies` to choose from.
     """
+    if name == "treated":
+        return copies or strip.treated != ""
     if name == "blend":
         return strip.mode == "parallel"
     if name == "budget":

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from core.errors import UnbakeError
 from core.session import edits, parameters
-from core.session.document import Session, Strip
+from core.session.document import Session
 from core.session.edits import Change
 from core.session.parameters import Parameter
 from core.session.processors import Bell, EqualiserBand, Processor
@@ -44,6 +44,14 @@ class Editing(Moving):
                 (parameter.choices.index(self.bench.strip_value.mode) + 1) % len(parameter.choices)
             ]
             self.change(lambda session, strip: edits.set_strip(session, strip, "mode", wanted))
+
+    def action_strip_drop(self) -> None:
+        """Takes the chosen stem out again, where it was brought."""
+        strip, session = self.bench.strip, self.bench.session
+        if session is not None and strip not in session.brought:
+            self.say(f"{strip} was not brought: {actions.key('file.bring')} brings a stem of your own")
+        else:
+            self.edit(lambda now: edits.drop(now, strip))
 
     def action_strip_reset(self) -> None:
         """Takes every change of the strip away."""
@@ -234,7 +242,7 @@ class Editing(Moving):
         return True
 
     def _strip_parameter(self, name: str) -> Parameter:
-        return next(each for each in parameters.parameters_of(Strip) if each.name == name)
+        return next(each for each in self.bench.strip_parameters if each.name == name)
 
     def _place(self, *, say: bool = False) -> int | None:
         row = self.bench.row

@@ -290,6 +290,44 @@ class Filing(Listening):
             assert done.repaired.session is not None
             await self.open(Path(done.repaired.session))
 
+    def action_file_bring(self) -> None:
+        """A stem of the engineer's own."""
+        session = self.bench.session
+        if session is None or not self.editable():
+            self.editable()
+            return
+        from tui.panels.open import StemPanel
+
+        def chosen(path: Path | None) -> None:
+            if path is not None:
+                self.ask(self._bring(path))
+
+        self.app.push_screen(StemPanel(Path(session.source.path).parent), chosen)
+
+    async def _bring(self, path: Path) -> None:
+        bench, session = self.bench, self.bench.session
+        assert session is not None
+        found = await self.jobs.run(messages.Bring(session=session, path=str(path)), f"looking for {path.name}")
+        if self.bench is not bench:
+            self.say(f"{path.name} was found in {Path(session.source.path).name}, which is not open any more")
+        elif self.edit(found.change):
+            self.pick(found.name)
+            self.say(words.of_found(found))
+
+    def _pin_brought(self, laid: Session) -> None:
+        """Keeps the hashes of brought stems that were made, of those that are still laid so."""
+        now = self.bench.session
+        if now is None or self.bench.read_only:
+            return
+        pinned = {
+            name: msgspec.structs.replace(each, hash=laid.brought[name].hash)
+            if name in laid.brought and laid.brought[name].recipe == each.recipe
+            else each
+            for name, each in now.brought.items()
+        }
+        if pinned != now.brought:
+            self.edit(lambda session: Change(_replaced(session, brought=pinned), "stems pinned", "pin"))
+
     def action_file_compare(self) -> None:
         """Null test against another file."""
         located = self.bench.located

@@ -67,8 +67,8 @@ class Listening(Editing):
         if bench.needs_stems:
             # until there are stems, both sides are the source
             session = msgspec.structs.replace(session, strips={})
-        ears = Ears(*(frozenset(name for name in names if name in bench.stems) for names in (bench.solo, bench.mute)))
-        show = player.Show(session, {name: str(path) for name, path in bench.stems.items()}, ears)
+        ears = Ears(*(frozenset(name for name in names if name in bench.sounds) for names in (bench.solo, bench.mute)))
+        show = player.Show(session, {name: str(path) for name, path in bench.sounds.items()}, ears)
         if show != self._shown:
             self._shown = show
             remote.order(show)
@@ -243,7 +243,7 @@ class Listening(Editing):
         if name == MASTER or not name:
             self.say(f"choose a stem to {which}")
             return
-        if name not in bench.stems:
+        if name not in bench.sounds:
             self.say("there are no stems yet to be heard by themselves")
             return
         solo, mute = bench.solo, bench.mute

@@ -166,6 +166,7 @@ class Opening(Diagnosing):
         note = functools.partial(recent.note, editor.path if editor.path.exists() else located.source)
         self.run_worker(note, thread=True, group="recent")
         self.run_worker(functools.partial(self.look_for_stems, bench, editor.session), thread=True, group="stems")
+        self.lay_brought()
         if located.exists:
             self.ask(self.vouch(), group="vouching", exclusive=True)
         if editor.recovery is not None and not bench.read_only:

@@ -404,7 +404,7 @@ class Painting(DeskBase):
         located = self.bench.located
         if name == SOURCE:
             return None if located is None else located.source
-        return self.bench.stems.get(name)
+        return self.bench.sounds.get(name)
 
     def _cell_of(self, frame: int) -> int:
         timeline = self.bench.timeline

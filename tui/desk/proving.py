@@ -64,6 +64,35 @@ class Proving(Painting, Filing):
         self.hear_again()
         self.paint()
 
+    def lay_brought(self) -> None:
+        """Has the stems that were brought made as the session says, where they are not there so yet."""
+        bench, session = self.bench, self.bench.session
+        wanted = {} if session is None else {name: each.recipe for name, each in session.brought.items()}
+        if session is None or wanted == bench.brought_of:
+            return
+        bench.brought = {
+            name: path for name, path in bench.brought.items() if wanted.get(name) == bench.brought_of[name]
+        }
+        bench.brought_of = wanted
+        if wanted.keys() - bench.brought.keys():
+            self.ask(self._lay(session), group="laying", exclusive=True)
+
+    async def _lay(self, session: Session) -> None:
+        bench = self.bench
+        laid = await self.jobs.run(messages.LayBrought(session=session), "laying brought stems", quiet=True)
+        wanted = {name: each.recipe for name, each in session.brought.items()}
+        if self.bench is not bench or bench.brought_of != wanted:
+            return
+        for name, path in laid.paths.items():
+            if name not in bench.brought:
+                self._spectra.pop(name, None)
+                self.scan(name, Path(path))
+        bench.brought = {name: Path(path) for name, path in laid.paths.items()}
+        self._pin_brought(laid.session)
+        self.hear_again()
+        self.paint()
+        self.check_soon()
+
     async def measure(self) -> None:
         """Loudness and faults of the master."""
         bench, located = self.bench, self.bench.located
@@ -117,7 +146,7 @@ class Proving(Painting, Filing):
 
     async def _check(self, session: Session) -> None:
         bench = self.bench
-        stems = {name: str(path) for name, path in bench.stems.items()}
+        stems = {name: str(path) for name, path in bench.sounds.items()}
         request = messages.CheckDelta(session=session, stems=stems)
         try:
             found = await self.jobs.run(request, "checking the null", lane="analysis", quiet=True)

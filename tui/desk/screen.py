@@ -139,6 +139,7 @@ class Desk(Opening):
         self.journal_soon()
         self.bench.check = None
         self.let_go_of_other_stems()
+        self.lay_brought()
         self.settle()
         self.say(said)
         self.paint()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
@@ -20,6 +21,9 @@ from tui.desk.timeline import clock
 from tui.jobs import Job, Jobs
 from tui.widgets.line import Piece
 from tui.widgets.rows import cut
+
+if TYPE_CHECKING:
+    from core.jobs.bring import Found
 
 NARROW = 110
 """Columns from which lanes and chain stand side by side."""
@@ -282,6 +286,13 @@ def _hint(action: actions.Action, keymap: actions.Keymap, pane: str = "") -> tup
 
 def _hint_cells(hint: tuple[str, str]) -> int:
     return sum(map(cell_len, hint)) + 3
+
+
+def of_found(found: Found) -> str:
+    """How a stem that was brought lies in the master, and how far that goes down without it."""
+    depth_db = found.depth.depth_db
+    left = "nothing is left of the master" if depth_db is None else f"master {depth_db:+.1f} dB without it"
+    return f"{words.of_brought(found.name, found.brought, hashed=False)}; {left}"
 
 
 def summary(session: Session) -> str:

@@ -55,6 +55,10 @@ class OpenPanel(Panel[Path]):
         ("equals_sign", "type", "type"),
     ]
 
+    title_typed: ClassVar[str] = "open"
+    sessions: ClassVar[bool] = True
+    """Whether sessions, and what was open lately, are something to choose."""
+
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self._folder = folder.absolute()
@@ -67,7 +71,7 @@ class OpenPanel(Panel[Path]):
     def rows(self) -> list[Row]:
         """Recent ones, then the folder: folders first, then sessions, then audio."""
         rows: list[Row] = []
-        lately = [path for path in recent.paths() if path.exists()][:8]
+        lately = [path for path in recent.paths() if path.exists()][:8] if self.sessions else []
         if lately:
             rows.append(heading("lately"))
             rows += [
@@ -100,7 +104,7 @@ class OpenPanel(Panel[Path]):
             try:
                 if path.is_dir():
                     folders.append(Row((Cell("  "), Cell(f"{name}/", "accent")), key=path))
-                elif path.name.endswith(SUFFIX):
+                elif self.sessions and path.name.endswith(SUFFIX):
                     files.append(Row((Cell("  "), Cell(name, "name", 48), Cell("session", "good", -12)), key=path))
                 elif path.suffix.lower() in AUDIO:
                     size = size_in_words(path.stat().st_size)
@@ -108,7 +112,7 @@ class OpenPanel(Panel[Path]):
             except OSError:
                 continue  # it vanished while the folder was read
         if not folders and not files:
-            self._problem = "no audio and no session here"
+            self._problem = "no audio and no session here" if self.sessions else "no audio here"
         return folders + files
 
     def choose(self, key: object) -> None:
@@ -139,7 +143,7 @@ class OpenPanel(Panel[Path]):
                 else:
                     self.dismiss(path)
 
-        self.app.push_screen(Typed("open", f"{short(self._folder)}/"), taken)
+        self.app.push_screen(Typed(self.title_typed, f"{short(self._folder)}/"), taken)
 
     def _go(self, folder: Path) -> None:
         came_from, self._folder = self._folder, folder.absolute()
@@ -151,3 +155,12 @@ class OpenPanel(Panel[Path]):
         """The first line of the folder itself, after what was open lately."""
         keys = [each.key for each in self.list.rows]
         return keys.index(self._folder.parent) + 1 if self._folder.parent in keys else 0
+
+
+class StemPanel(OpenPanel):
+    """Gives the path of a stem that is to be brought."""
+
+    title_text = "bring a stem"
+    choice_title = "bring"
+    title_typed = "bring"
+    sessions = False
