@@ -18,7 +18,7 @@ from core.events import Note, Operation, Progress
 from core.jobs import sessions
 from core.jobs.brought import check_channels, stem_of
 from core.measure.contained import Contained, Depth, Given, contained, depth
-from core.measure.placement import NOT_FOUND, UNRELATED, locate
+from core.measure.placement import NOT_FOUND, locate
 from core.separation.separate import refuse_unusable
 from core.session import edits, files, history
 from core.session.document import TAKEN, Brought, Mode, Session
@@ -181,9 +181,10 @@ def _placed(source: AudioInfo, path: Path, given: Given) -> Operation[Contained]
         found = NOT_FOUND if given.delay_samples is not None else (yield from locate(whole, part))
         lies = yield from contained(whole, part, found, given)
     if lies is None and given.delay_samples is not None:
-        what = f"nothing of it lies in the source with a delay of {given.delay_samples:g} frames"
-        raise UnbakeError(what, where=path, remedy="give another --delay; positive where the file is late")
-    unlike = given.gain_db is None and given.delay_samples is not None
-    if lies is None or (unlike and abs(lies.correlation) < UNRELATED):
+        what = f"nothing of it is in the source with a delay of {given.delay_samples:g} frames"
+        raise UnbakeError(
+            what, where=path, remedy="give another --delay, positive where the file is late, or --gain too"
+        )
+    if lies is None:
         raise UnbakeError("has nothing in common with the source that could be found", where=path, remedy=REMEDY)
     return lies

@@ -44,7 +44,10 @@ FLOOR: Final = 1e-12
 """Of a tile's power, -120 dB: under what taking out a delay costs, nothing is told apart."""
 PLAIN: Final = 10.0
 """How much likelihood (as a logarithm) a simpler placement may cost: whole frames, no drift, the very level."""
-PLAIN_GAIN_DB: Final = 0.1
+EVIDENCE: Final = 50.0
+"""How much likelier A has to be with B in it than without, as a logarithm. Other music comes to ten or so, stems of
+the same to thousands."""
+PLAIN_GAIN_DB: Final = 0.5
 """How near to the very level an estimate has to be for that to be tried."""
 ALONE_SHARE: Final = 0.01
 """Of the stem's power: so much of it, where it is nulled best, is what is called standing alone."""
@@ -110,14 +113,12 @@ class Laid:
 def contained(
     a: AudioReader, b: AudioReader, found: Placement, given: Given | None = None
 ) -> Operation[Contained | None]:
-    """How B lies in A, from where `locate` found it; None where nothing was found, or there is too little to look at.
+    """How B lies in A, from where `locate` found it or from the start; None where it is not in A.
 
     A delay of whole frames, no drift and the very level are given where they fit as well as what was found. What is
-    `given` stays as it is, and with a delay nothing has to be found. The readers are left anywhere.
+    `given` stays as it is, and with delay and gain B need only sound somewhere in A. The readers are left anywhere.
     """
     given = given or Given()
-    if found == NOT_FOUND and given.delay_samples is None:
-        return None
     search = _Search(a, b, given)
     candidates = _candidates(search, found)
     search.choose([placement for placement, _ in candidates])
@@ -132,7 +133,9 @@ def contained(
         return None
     least = min(each.unlikely for each in tried)
     simplest = [each for each in tried if each.unlikely <= least + PLAIN]
-    return search.told(min(simplest, key=lambda each: each.intricacy))
+    chosen = min(simplest, key=lambda each: each.intricacy)
+    known = given.delay_samples is not None and given.gain_db is not None
+    return search.told(chosen) if known or chosen.evidence >= EVIDENCE else None
 
 
 def _candidates(search: _Search, found: Placement) -> list[tuple[Placement, bool]]:
@@ -143,7 +146,7 @@ def _candidates(search: _Search, found: Placement) -> list[tuple[Placement, bool
         return [(Placement(given.delay_samples, given.drift_ppm or 0.0), False)]
     if given.drift_ppm is not None:
         return [(Placement(found.delay_at(middle) - given.drift_ppm * 1e-6 * middle, given.drift_ppm), False)]
-    begun: list[tuple[Placement, bool]] = [(found, found.drift_ppm != 0.0)]
+    begun: list[tuple[Placement, bool]] = [] if found == NOT_FOUND else [(found, found.drift_ppm != 0.0)]
     if found.drift_ppm != 0.0:
         begun.append((Placement(found.delay_at(middle)), False))
     # Most stems begin where their master does, and of music that repeats no excerpt can tell.
@@ -158,6 +161,11 @@ class _Fitted(msgspec.Struct, frozen=True):
     level: float
     unlikely: float
     tiles: _Tiles
+
+    @property
+    def evidence(self) -> float:
+        """How much likelier A is with B in it than without, as a logarithm."""
+        return float(np.log(self.tiles.power_a).sum()) - self.unlikely
 
     @property
     def intricacy(self) -> tuple[bool, bool, float]:
