@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from textual.binding import Binding
 
-Where = Literal["desk", "list", "form", "blind"]
-"""Which screens an action belongs to: the desk, panels that list, panels that are filled in, the blind test."""
+Where = Literal["desk", "list", "form", "blind", "null"]
+"""Which screens an action belongs to: the desk, panels that list, panels that are filled in, the blind test, and the
+null panels, which list, too."""
 
 
 @dataclass(frozen=True)
@@ -268,7 +269,7 @@ ACTIONS: tuple[Action, ...] = (
         "panel.null",
         ("N",),
         "null",
-        "Shows the null figures and bands, of every strip too.",
+        "Shows what the repair changes: spectrum, course, worst place, of every strip too; and the rendered file.",
         "panels",
         panes=ALL,
         rank=72,
@@ -343,6 +344,30 @@ ACTIONS: tuple[Action, ...] = (
         where="list",
     ),
     Action("list.close", ("escape", "q"), "back", "Closes the panel.", "lists", where="list"),
+    Action("null.hear", ("n",), "hear it", "Plays the difference at its worst place.", "null panel", where="null"),
+    Action("null.toggle", ("space",), "play", "Plays from the playhead, or stops.", "null panel", where="null"),
+    Action("null.source", ("a",), "source", "Listens to the source.", "null panel", where="null"),
+    Action("null.repair", ("b",), "repair", "Listens to the repair.", "null panel", where="null"),
+    Action(
+        "null.side",
+        ("tab",),
+        "before or after",
+        "Before a render, the live check; after it, the written file.",
+        "null panel",
+        where="null",
+    ),
+    Action("null.pick_0", ("0",), "all of it", "Shows all of the change.", "null panel", where="null"),
+    *(
+        Action(
+            f"null.pick_{number}",
+            (str(number),),
+            f"strip {number}",
+            f"Shows what strip {number} changes.",
+            "null panel",
+            where="null",
+        )
+        for number in range(1, 10)
+    ),
     Action("form.next", ("down", "j", "tab"), "next", "The next field.", "forms", where="form"),
     Action("form.previous", ("up", "k", "shift+tab"), "previous", "The field above.", "forms", where="form"),
     Action("form.less", ("left", "h"), "less", "The value before.", "forms", where="form"),
@@ -457,6 +482,8 @@ def clashing(keymap: Keymap) -> list[tuple[str, Action, Action]]:
     for action in ACTIONS:
         for key in keys_of(action, keymap):
             other = taken.setdefault((action.where, key), action)
+            if other is action and action.where == "null":
+                other = taken.get(("list", key), action)  # a null panel has the keys of a list as well
             if other is not action:
                 found.append((key, other, action))
     return found

@@ -13,7 +13,8 @@ import msgspec
 from core.diagnosis.findings import Diagnosis
 from core.diagnosis.fitting import FittedPreset
 from core.events import Operation, Progress
-from core.handover.certificate import Certificate
+from core.handover.certificate import Certificate, place_beside, read_report
+from core.handover.checks import Check
 from core.jobs import messages, models, sessions, store
 from core.jobs.bring import Found, find
 from core.jobs.brought import stems_of
@@ -22,6 +23,7 @@ from core.jobs.diagnose import diagnose_stems, fit_stems
 from core.jobs.doctor import Examination, examine
 from core.jobs.repair import Delivery, render_document
 from core.jobs.stems import Separated, export_stems
+from core.measure.figures import Band, Figures
 from core.measure.inspect import FileReport, inspect_file
 from core.measure.null import NullReport, null_test
 from core.recombine.check import SessionCheck, check_session
@@ -56,10 +58,16 @@ class BroughtStems(msgspec.Struct, frozen=True):
 
 
 class SessionRender(msgspec.Struct, frozen=True):
-    """A rendered session, with the hashes of its stems pinned where it needed any, and its certificate."""
+    """A rendered session, with the hashes of its stems pinned where it needed any, and what proves the written file.
+
+    `figures`, `prediction` and `checks` are those of the report that lies beside the file.
+    """
 
     session: Session
     certificate: Certificate
+    figures: Figures
+    prediction: list[Band] = []
+    checks: list[Check] = []
 
 
 GIVES: dict[type[messages.Request], Any] = {
@@ -154,7 +162,9 @@ def carry_out(values: Any) -> Operation[Any]:
             session, certificate = yield from render_document(
                 request.session, Path(request.session_path), delivery, device=request.device
             )
-            return SessionRender(session, certificate)
+            report = read_report(place_beside(Path(certificate.output)))
+            assert report.figures is not None  # of a file that was written just now
+            return SessionRender(session, certificate, report.figures, report.prediction, report.checks)
 
         case messages.NullTest():
             a, b = Path(request.a), Path(request.b)

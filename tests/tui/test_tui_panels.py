@@ -21,7 +21,6 @@ from tui.panels.help import HelpPanel
 from tui.panels.history import HistoryPanel
 from tui.panels.info import InfoPanel
 from tui.panels.models import ModelsPanel
-from tui.panels.null import ComparisonPanel, NullPanel
 from tui.panels.open import OpenPanel, StemPanel
 from tui.panels.palette import PalettePanel
 from tui.panels.presets import PresetsPanel
@@ -113,21 +112,6 @@ async def test_a_preset_is_previewed_applied_and_saved(workstation, session_path
         assert presets.find("mine").strips.keys() == {"drums"}
         await driver.press("escape", "u")
         assert "drums" not in desk.bench.session.strips
-
-
-@covers("panel.null")
-async def test_the_null_panel_has_figures_and_bands_of_every_strip(workstation, session_path: Path) -> None:
-    async with workstation(session_path, size=(120, 45)) as driver:
-        desk = await driver.opened()
-        await driver.press("N")
-        assert isinstance(driver.app.screen, NullPanel)
-        assert "identical: nothing is edited" in driver.text()
-        await driver.press("escape", "3", "comma", "N")
-        await driver.until(lambda: desk.bench.check is not None, "the proof")
-        await driver.until(lambda: "rest exact" in driver.text(), "the figures")
-        said = driver.text()
-        assert "bass" in said
-        assert "bands: source and change" in said
 
 
 @covers("panel.history")
@@ -366,17 +350,6 @@ async def test_the_demo_is_done_and_opened(workstation, tmp_path: Path) -> None:
         desk = await driver.opened()
         assert desk.bench.session.changed == ("vocals",)
         await driver.until(lambda: "rest exact" in driver.text(), "the proof", 60.0)
-
-
-@covers("file.compare")
-async def test_two_files_are_compared(workstation, song: Path, session_path: Path) -> None:
-    other = song.with_name("other.wav")
-    other.write_bytes(song.read_bytes())
-    async with workstation(session_path, size=(110, 30)) as driver:
-        await driver.opened()
-        await driver.press("A", "ctrl+u", *str(other), "enter")
-        await driver.until(lambda: isinstance(driver.app.screen, ComparisonPanel), "the result")
-        assert "yes, sample for sample" in driver.text()
 
 
 @covers("job.cancel")

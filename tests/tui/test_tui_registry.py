@@ -10,6 +10,7 @@ import test_tui_blind  # noqa: F401 - what it covers is noted by its import
 import test_tui_desk
 import test_tui_diagnosis  # noqa: F401 - as above
 import test_tui_listening  # noqa: F401 - as above
+import test_tui_null  # noqa: F401 - as above
 import test_tui_panels
 
 from tui import actions
@@ -17,13 +18,15 @@ from tui.desk.screen import Desk
 from tui.panels.blind import BlindPanel
 from tui.panels.diagnosis import DiagnosisPanel
 from tui.panels.form import Form
+from tui.panels.instrument import Instrument
 from tui.panels.models import ModelsPanel
+from tui.panels.null import NullPanel
 from tui.panels.panel import Panel
 from tui.panels.presets import PresetsPanel
 from tui.panels.store import StorePanel
 
 LISTS = (Panel, DiagnosisPanel, ModelsPanel, PresetsPanel, StorePanel)
-HOMES = {"desk": (Desk,), "list": LISTS, "form": (Form,), "blind": (BlindPanel,)}
+HOMES = {"desk": (Desk,), "list": LISTS, "form": (Form,), "blind": (BlindPanel,), "null": (Instrument, NullPanel)}
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs" / "keys.md"
 
 
@@ -39,6 +42,12 @@ def test_every_action_has_a_pilot_test() -> None:
 
 def test_no_key_is_taken_twice() -> None:
     assert actions.clashing({}) == []
+
+
+def test_a_null_panel_has_the_keys_of_a_list_as_well() -> None:
+    clash = actions.clashing({"null.toggle": ("j",)})
+    assert clash == [("j", actions.by_id("list.next"), actions.by_id("null.toggle"))]
+    assert actions.clashing({"null.toggle": ("m",)}) == []
 
 
 def test_the_first_key_of_every_action_needs_neither_ctrl_nor_alt() -> None:

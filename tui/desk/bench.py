@@ -14,7 +14,6 @@ import msgspec
 
 from core.audition.messages import Heard, Opened, Outlets
 from core.errors import UnbakeError
-from core.handover.certificate import Certificate
 from core.jobs.opening import Located
 from core.measure.inspect import FileReport
 from core.measure.overview import Overview
@@ -28,6 +27,8 @@ from tui.desk.timeline import Timeline
 
 if TYPE_CHECKING:
     from core.diagnosis.findings import Diagnosis
+    from core.handover.certificate import Certificate
+    from core.jobs.operations import SessionRender
 
 
 class Fader(NamedTuple):
@@ -83,7 +84,8 @@ class Bench:
     measuring: bool = False
     check: SessionCheck | None = None
     checking: bool = False
-    certificate: Certificate | None = None
+    rendered: SessionRender | None = None
+    """The last render of this session since it was opened, with what proves its file."""
     diagnosis: Diagnosis | None = None
     """Of the stems that are shown: it stays while they do."""
     diagnosing: bool = False
@@ -177,6 +179,17 @@ class Bench:
         return editor is not None and editor.present.parent is None and not editor.path.exists()
 
     @property
+    def certificate(self) -> Certificate | None:
+        """That of the last render."""
+        return None if self.rendered is None else self.rendered.certificate
+
+    @property
+    def edited_since_render(self) -> bool:
+        """Whether a render would be another than the last one was, hashes of stems aside."""
+        now = self.session
+        return now is not None and self.rendered is not None and _bare(now) != _bare(self.rendered.session)
+
+    @property
     def needs_stems(self) -> bool:
         """Whether there is no stem yet that a changed strip needs."""
         session = self.session
@@ -206,6 +219,12 @@ def part_of(processors: Iterable[Processor]) -> Placement:
 def bands_of(chain: Iterable[Processor], part: Placement) -> list[EqualiserBand]:
     """The equalisers of a chain that the sound of a part goes through."""
     return [band for band in chain if isinstance(band, EqualiserBand) and band.placement in ("all", part)]
+
+
+def _bare(session: Session) -> Session:
+    """A session without the hashes of what was made for it."""
+    brought = {name: each.recipe for name, each in session.brought.items()}
+    return msgspec.structs.replace(session, separation=recipe(session.separation), brought=brought)
 
 
 def recipe(separation: Separation) -> Separation:

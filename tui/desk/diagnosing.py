@@ -7,10 +7,10 @@ from core.jobs import messages
 from core.session import edits, presets
 from core.session.presets import Preset
 from tui import actions
-from tui.desk.proving import Proving
+from tui.desk.nulling import Nulling
 
 
-class Diagnosing(Proving):
+class Diagnosing(Nulling):
     """Presets, measured or not, and what calls for them."""
 
     def action_panel_presets(self) -> None:

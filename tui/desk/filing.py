@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from core.audio.outputs import default_output_path, output_format
 from core.errors import UnbakeError
 from core.jobs import messages
 from core.session import files
@@ -39,6 +38,10 @@ class Filing(Listening):
         """Proves the session afresh when nothing was edited for a moment."""
         raise NotImplementedError
 
+    def renew_null(self) -> None:
+        """What a null panel shows was measured again, or holds no more."""
+        raise NotImplementedError
+
     def action_panel_separate(self) -> None:
         """Chooses a model and makes the stems."""
         session = self.bench.session
@@ -63,14 +66,6 @@ class Filing(Listening):
         session = self.bench.session
         assert session is not None
         await self.make_stems(session, wanted.device)
-
-    def action_panel_null(self) -> None:
-        """The null figures."""
-        from tui.panels.null import NullPanel
-
-        if self.bench.session is not None:
-            self.app.push_screen(NullPanel(self.bench))
-            self.check_soon()
 
     def action_panel_history(self) -> None:
         """Every edit, as a tree."""
@@ -239,8 +234,9 @@ class Filing(Listening):
         )
         rendered = await self.jobs.run(request, "rendering")
         if self.bench is bench:
-            bench.certificate = rendered.certificate
+            bench.rendered = rendered
             self._pin(session, rendered.session)
+            self.renew_null()
         proof = rendered.certificate.certificate
         verdict = "identical" if proof.identical else "rest exact" if rendered.certificate.passed else "the proof FAILS"
         self.say(f"{verdict}: {rendered.certificate.output} ({rendered.certificate.realtime_factor:.0f}x real time)")
@@ -327,28 +323,6 @@ class Filing(Listening):
         }
         if pinned != now.brought:
             self.edit(lambda session: Change(_replaced(session, brought=pinned), "stems pinned", "pin"))
-
-    def action_file_compare(self) -> None:
-        """Null test against another file."""
-        located = self.bench.located
-        if located is None:
-            self.editable()
-            return
-        fmt = output_format(located.info, None, None)
-        other = default_output_path(located.source, fmt)
-
-        def taken(path: str | None) -> None:
-            if path:
-                self.ask(self._compare(located.source, Path(path).expanduser()))
-
-        self.app.push_screen(Typed(f"null test of {located.source.name} against", str(other)), taken)
-
-    async def _compare(self, a: Path, b: Path) -> None:
-        from tui.panels.null import ComparisonPanel
-
-        request = messages.NullTest(a=str(a), b=str(b), threshold_dbfs=None, align=True)
-        report = await self.jobs.run(request, f"null test against {b.name}", lane="analysis")
-        self.app.push_screen(ComparisonPanel(a, b, report))
 
     def action_job_cancel(self) -> None:
         """Stops what runs, after asking."""

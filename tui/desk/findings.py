@@ -9,18 +9,23 @@ from itertools import zip_longest
 from pathlib import Path
 
 from core.handover.certificate import Certificate
-from core.recombine.check import SessionCheck, octaves
+from core.recombine.check import ChangeBand, SessionCheck, octaves
 from core.session import words
 from core.session.document import Session
 from tui import actions
 from tui.desk.bench import MASTER, Bench
 from tui.panels.info import level
-from tui.panels.null import band, most_of
+from tui.panels.residuals import most_of
 from tui.widgets.rows import Cell, Row, fit
 
 ABREAST_FROM_CELLS = 96
 """From so many on, what is changed and what the null says stand side by side."""
 NAME_CELLS = 12
+FLOOR_DB = -120.0
+LONGEST_BAR = 60
+BAND_CELLS = 20
+LEVEL_CELLS = 8
+SOURCE, CHANGE = "─", "━"
 
 Line = tuple[Cell, ...]
 
@@ -101,11 +106,26 @@ def _bands(bench: Bench, width: int) -> list[Line]:
     return [
         (),
         _head("bands: source and change ━, dBFS rms"),
-        *(
-            band(each.low_hz, each.high_hz, (each.source_rms_dbfs, each.change_rms_dbfs), width).cells
-            for each in octaves(bench.check.bands)
-        ),
+        *(_band(each, width) for each in octaves(bench.check.bands)),
     ]
+
+
+def _band(band: ChangeBand, width: int) -> Line:
+    """An octave with its levels and a bar from -120 dBFS: heavy for the change, light as far as the source reaches."""
+    levels = band.source_rms_dbfs, band.change_rms_dbfs
+    figures = [Cell("-" if value is None else f"{value:.1f}", "", -LEVEL_CELLS) for value in levels]
+    room = min(LONGEST_BAR, max(0, width - BAND_CELLS - LEVEL_CELLS * len(figures) - 4))
+    source, change = (_bar_cells(value, room) for value in levels)
+    bar = (Cell(CHANGE * change, "accent"), Cell(SOURCE * (source - change), "dim"))
+    return (Cell(f"{_edge(band.low_hz)} - {_edge(band.high_hz)} Hz", "dim", -BAND_CELLS), *figures, Cell("  "), *bar)
+
+
+def _edge(freq_hz: float) -> str:
+    return f"{freq_hz:.0f}" if freq_hz < 1000.0 else f"{freq_hz / 1000.0:.1f}k"
+
+
+def _bar_cells(level_db: float | None, room: int) -> int:
+    return 0 if level_db is None else round(room * min(1.0, max(0.0, 1.0 - level_db / FLOOR_DB)))
 
 
 def _peak(peak_dbfs: float | None) -> str:

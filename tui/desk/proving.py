@@ -19,7 +19,6 @@ from tui.desk.filing import Filing
 from tui.desk.messages import AtHand, Trouble
 from tui.desk.painting import SOURCE, Painting
 from tui.jobs import JobStoppedError, WorkerDiedError
-from tui.panels.null import NullPanel
 
 if TYPE_CHECKING:
     from textual.timer import Timer
@@ -139,9 +138,11 @@ class Proving(Painting, Filing):
         if session is None or session.untouched or self.bench.needs_stems:
             self.bench.checking = False
             self.paint()
+            self.renew_null()
             return
         self.bench.checking = True
         self.paint()
+        self.renew_null()
         self.ask(self._check(session), group="checking", exclusive=True)
 
     async def _check(self, session: Session) -> None:
@@ -158,9 +159,7 @@ class Proving(Painting, Filing):
         if bench.session == session:
             bench.check = found
             self.paint()
-            for screen in self.app.screen_stack:
-                if isinstance(screen, NullPanel):
-                    screen.renew()
+            self.renew_null()
 
     def look_for_stems(self, bench: Bench, session: Session) -> None:
         """Asks the store for the session's stems, on a thread."""

@@ -99,12 +99,15 @@ class Panel(OverDesk[Result]):
 
     def renew(self, chosen: int | None = None) -> None:
         """Draws the lines that the filter lets through."""
-        wanted = self.query_one("#filter", Input).value.lower().split()
-        shown = [each for each in self.rows() if not wanted or (each.choice and _holds(each, wanted))]
-        self.query_one("#list", Rows).show(shown, chosen)
+        self.query_one("#list", Rows).show(self.let_through(), chosen)
         self.query_one(".title", Line).show([(f" {self.title_text}", "bold"), *self.about()])
         self.query_one(".keys", Line).show(self._keys())
         self._renew_detail()
+
+    def let_through(self) -> list[Row]:
+        """The lines that the filter lets through."""
+        wanted = self.query_one("#filter", Input).value.lower().split()
+        return [each for each in self.rows() if not wanted or (each.choice and _holds(each, wanted))]
 
     def _fit(self, lines: int) -> None:
         """Grows to show so many lines of list and details, as far as the screen goes."""
