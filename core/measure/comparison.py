@@ -19,7 +19,7 @@ from core.measure.cross import Alignment, CrossSpectrum
 from core.measure.figures import BandFigures, Comb, Figures, Level, Place, Programme, Window
 from core.measure.levels import power_to_db
 from core.measure.meters import LevelMeter, PeakMeter, ProgrammeMeter, dot
-from core.measure.placement import ALIKE, NO_DRIFT_FRAMES, NOT_FOUND, UNRELATED, Placement, line
+from core.measure.placement import ALIKE, NOT_FOUND, UNRELATED, Placement, trend
 from core.measure.transfer import band_figures, comb_of
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 WINDOW_SECONDS: Final = 2.0
 SEGMENT_AT_48K: Final = 8192
 SEGMENTS_A_WINDOW: Final = 8
+"""Enough where B is much like A; where it is not, every segment there is."""
+CLEAR: Final = 0.999
 WIDE_SAMPLES: Final = 1024.0
 """How far a window's delay is looked for when there is nothing near: an edit may have moved it."""
 SURE: Final = 0.8
@@ -205,26 +207,35 @@ class Comparison:
             a, b = np.ascontiguousarray(a[:, first:last]), np.ascontiguousarray(b[:, first:last])
         same = b is a or np.array_equal(a, b)
         aa = self._add_sums(a, a if same else b)
-        here = CrossSpectrum(self._cross.size)
-        if a.shape[1] < here.size and self._frames >= here.size:
-            return None
-        count = 1 + 2 * max(0, a.shape[1] - here.size) // here.size
-        room = max(0, a.shape[1] - here.size)
-        here.push(a, a if same else b, np.linspace(0, room, min(SEGMENTS_A_WINDOW, count)).astype(np.int64))
-        self._cross.add(here)
         middle = start + (first + last) / 2.0
+        if a.shape[1] < self._cross.size and self._frames >= self._cross.size:
+            return None
         if same:
+            self._cross.add(self._spectra(a, a, SEGMENTS_A_WINDOW))
             if aa == 0.0:
                 return None
             self._delays.append((middle, Alignment(0.0, 1, 0.0, 1.0), aa))
             return self._placement.delay_at(middle)
+        here = self._spectra(a, b, SEGMENTS_A_WINDOW)
         found = here.alignment()
+        if found is None or abs(found.correlation) < CLEAR:
+            here = self._spectra(a, b)
+            found = here.alignment()
+        self._cross.add(here)
         if found is None or abs(found.correlation) < ALIKE:
             found = here.alignment(min(WIDE_SAMPLES, here.size / 4.0))
             if found is None or abs(found.correlation) < SURE:
                 return None
         self._delays.append((middle, found, aa))
         return self._placement.delay_at(middle) + found.delay_samples
+
+    def _spectra(self, a: Block, b: Block, most: int | None = None) -> CrossSpectrum:
+        """Those of a window's half-overlapped segments, or of `most` of them, spread over it."""
+        found = CrossSpectrum(self._cross.size)
+        room = max(0, a.shape[1] - found.size)
+        count = 1 + 2 * room // found.size
+        found.push(a, b, np.linspace(0, room, count if most is None else min(most, count)).astype(np.int64))
+        return found
 
     def _add_sums(self, a: Block, b: Block) -> float:
         """Adds a window to energies and product; its energy of A."""
@@ -272,14 +283,9 @@ class Comparison:
             return whole.delay_samples, 0.0, None
         frames = np.array([at for at, _ in heard])
         delays = np.array([found.delay_samples for _, found in heard])
-        offset, slope = line(frames, delays)
-        off = delays - offset - slope * frames
-        near = off[np.abs(off) <= max(4.0 * float(np.median(np.abs(off))), NO_DRIFT_FRAMES)]
-        spread_of_frames = float(np.sqrt(np.square(frames - frames.mean()).sum()))
-        error = float(np.std(near)) / spread_of_frames if spread_of_frames else math.inf
-        if len(heard) < 3 or abs(slope) * self._frames < NO_DRIFT_FRAMES or abs(slope) < 4.0 * error:
-            return whole.delay_samples, 0.0, float(np.ptp(delays))
-        return offset, slope, float(np.ptp(off))
+        offset, slope = trend(frames, delays, float(self._frames))
+        spread = float(np.ptp(delays - slope * frames))
+        return (offset if slope else whole.delay_samples), slope, spread
 
 
 class _ResidualMeter:

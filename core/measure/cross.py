@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 UPSAMPLING: Final = 16
 NEAR_SAMPLES: Final = 1.5
+CHANCE: Final = 5.0
 SEGMENTS_AT_ONCE: Final = 16
 
 
@@ -93,6 +94,8 @@ class CrossSpectrum:
         omega = 2.0 * np.pi * np.arange(len(self.cross)) / self.size
         if self.count >= 8:
             coherence = self.coherence()
+            # What chance shows now and then has no vote, for it would be cast by thousands of bins of noise.
+            coherence[coherence < CHANCE / self.count] = 0.0
             weight = coherence / (1.0 - coherence + 1e-3)
         else:
             weight = np.where(self.heard(), np.sqrt(self.power_a * self.power_b), 0.0)

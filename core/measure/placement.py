@@ -347,12 +347,10 @@ class _Points:
         if not self._found:
             return Placement(first.delay_samples, 0.0, first.polarity, first.gain_db, first.correlation)
         delays, frames = np.array([each.delay_samples for each in self._found]), np.array(self._frames)
-        offset, slope = line(frames, delays)
+        offset, slope = trend(frames, delays, common)
         agreed = np.abs(delays - offset - slope * frames) <= AGREED_FRAMES
         if abs(first.correlation) < ALIKE and agreed.mean() < 0.5:
             return NOT_FOUND
-        if abs(slope) * common <= NO_DRIFT_FRAMES:
-            offset, slope = float(np.median(delays)), 0.0
         return Placement(
             delay_samples=offset,
             drift_ppm=slope * 1e6,
@@ -380,6 +378,23 @@ def _outward(centre: float, rate: int, low: float, high: float) -> list[float]:
         places += [place for place in (centre - away, centre + away) if low < place < high]
         away *= 2.0
     return places
+
+
+def trend(frames: NDArray[np.float64], delays: NDArray[np.float64], common: float) -> tuple[float, float]:
+    """Offset and slope of delays over time, float64 [n] each, of files that share `common` frames.
+
+    The slope is 0, and the offset the median, where it amounts to nothing, or is within four times the error that the
+    scatter of the delays leaves it.
+    """
+    offset, slope = line(frames, delays)
+    spread = float(np.sqrt(np.square(frames - frames.mean()).sum()))
+    if len(frames) < 3 or spread == 0.0 or abs(slope) * common <= NO_DRIFT_FRAMES:
+        return float(np.median(delays)), 0.0
+    off = np.abs(delays - offset - slope * frames)
+    near = off[off <= max(4.0 * float(np.median(off)), FARTHEST_OFF)]
+    if abs(slope) <= 4.0 * float(np.sqrt(np.square(near).mean())) / spread:
+        return float(np.median(delays)), 0.0
+    return offset, slope
 
 
 def line(
