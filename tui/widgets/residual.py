@@ -235,12 +235,18 @@ class CourseChart(Residual):
             canvas.write(canvas.rows // 2, left + 2, self._said, LABEL)
             return
         height = canvas.rows * self.glyphs.down
-        for levels, layer in ((self._peak_db, WHOLE), (self._rms_db, LEFT)):
-            dots = _filled(self._scale.rows(self._fitted(levels, columns), height), height)
-            cells = pack(dots, self.glyphs)
-            if layer == WHOLE and (light := LIGHT_BAR.get(self.glyphs)):
-                cells = np.where(cells == BLANK, cells, np.uint32(ord(light)))
-            canvas.lay(0, left, cells, layer)
+        peaks, means = (
+            _filled(self._scale.rows(self._fitted(levels, columns), height), height)
+            for levels in (self._peak_db, self._rms_db)
+        )
+        cells = pack(peaks, self.glyphs)
+        if light := LIGHT_BAR.get(self.glyphs):
+            cells = np.where(cells == BLANK, cells, np.uint32(ord(light)))
+        canvas.lay(0, left, cells, WHOLE)
+        cells = pack(means, self.glyphs)
+        if self.glyphs is GlyphSet.BRAILLE:  # a cell that both end in shows how far the peak goes
+            cells = np.where(cells == BLANK, cells, pack(peaks | means, self.glyphs))
+        canvas.lay(0, left, cells, LEFT)
         if self._worst is not None:
             cell = left + min(columns - 1, int(self._worst / self._seconds * columns)) // self.glyphs.across
             drawn = canvas.cells[:, cell] != BLANK
