@@ -126,18 +126,29 @@ def with_an_edit(session_path: Path) -> Session:
     [
         (
             Check("predicted", -151.6271, "dBFS rms", "at most -120", True),
-            "-151.63 dBFS rms predicted at most -120",
+            "-151.6 dBFS rms predicted at most -120",
             "good",
         ),
         (Check("differ", 15_875_390.0, "", "none", False), "15875390 differ none", "bad"),
         (Check("stems", None, "dBFS peak", "at most -140", True), "none dBFS peak stems at most -140", "good"),
         (Check("drift", 0.0, "ppm", "", None), "0 ppm drift", "dim"),
+        (Check("delay", -0.000005, "samples", "", None), "-0.000005 samples delay", "dim"),
     ],
 )
 def test_a_check_is_passed_failed_or_told(check: Check, expected: str, style: str) -> None:
     row = residuals.checked(check)
     assert text_of(row) == f"{ {'good': 'pass', 'bad': 'FAIL', 'dim': 'told'}[style] } {expected}"
     assert row.cells[1].style == style
+
+
+def test_how_many_checks_there_are_is_counted_and_the_first_that_failed_named() -> None:
+    good = [Check("null", -150.0, "dBFS", "", True), Check("drift", 0.0, "ppm", "", None)]
+    assert text_of(residuals.counted(good)) == "checks 1 pass, 1 told"
+    row = residuals.counted(
+        [*good, Check("polarity", -1.0, "", "the same", False), Check("gain", 9.0, "dB", "", False)]
+    )
+    assert text_of(row) == "checks 1 pass, 1 told, 2 FAIL: polarity"
+    assert row.cells[-1].style == "bad"
 
 
 def test_the_sum_of_bands_is_their_power() -> None:
@@ -377,7 +388,7 @@ async def test_a_session_that_was_edited_since_is_not_taken_for_the_file(
         assert "the session was edited since" in driver.text()
         assert "is that of the session, not this one" in driver.notices()
         assert not [order for order in players[0].orders[orders:] if isinstance(order, player.Choose)]
-        assert "hear it there" not in driver.text()
+        assert "hear it" not in driver.text()
         assert desk.bench.edited_since_render
         await driver.press("escape", "u")
         assert not desk.bench.edited_since_render
@@ -424,7 +435,7 @@ async def test_two_files_are_compared_gone_to_and_heard(
         assert "⣿" in bars(panel)
         await driver.press("enter")
         assert desk.bench.timeline.playhead == 50_000
-        assert "hear it there" not in driver.text()
+        assert "hear it" not in driver.text()
         await driver.press("n")
         assert "is that of the session, not this one" in driver.notices()
         await driver.press("space")
@@ -439,7 +450,7 @@ async def test_the_last_render_is_what_the_source_is_compared_with_and_is_heard(
         await rendered(driver, desk)
         await driver.press("A", "enter")
         await driver.until(lambda: isinstance(driver.app.screen, ComparisonPanel), "the result")
-        assert "hear it there" in driver.text()
+        assert "hear it" in driver.text()
         await driver.press("n")
         assert players[0].last(player.Choose).stream == "difference"
         assert not players[0].last(player.Show).listening.solo

@@ -270,7 +270,7 @@ class Instrument(Panel[None]):
         if shown is not None and shown.worst is not None and self.reachable:
             found.append(("list.choose", "worst place"))
             if self.audible:
-                found.append(("null.hear", "hear it there"))
+                found.append(("null.hear", "hear it"))
         if self.reachable:
             found.append(("null.toggle", "play"))
         return [*found, ("list.filter", "filter"), ("list.close", "back")]

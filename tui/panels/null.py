@@ -82,7 +82,7 @@ class NullPanel(Instrument):
         """With the other side, where there is one."""
         found = super().hinted()
         if self._bench.rendered is not None:
-            found.insert(0, ("null.side", "before: live" if self._showing_file else "after: the file"))
+            found.insert(0, ("null.side", "before" if self._showing_file else "after"))
         return found
 
     def action_null_side(self) -> None:

@@ -236,11 +236,14 @@ def _verdict(check: SessionCheck) -> Row:
 def of_file(rendered: SessionRender, sample_rate: int, *, edited_since: bool) -> list[Row]:
     """What the certificate of a written file says: verdict, checks, levels, alignment."""
     certificate, figures = rendered.certificate, rendered.figures
-    rows = [line("file", short(Path(certificate.output))), *_proved(certificate)]
+    rows = _proved(certificate)
     if edited_since:
         rows.append(line("", "the session was edited since: the file is what it was then", "warn"))
+    if rendered.checks:
+        rows.append(counted(rendered.checks))
     if figures.worst is not None:
         rows.append(line("worst", tell.worst(figures.worst, certificate.sample_rate or sample_rate)))
+    rows.append(line("file", short(Path(certificate.output))))
     if rendered.checks:
         rows.append(heading("checks"))
         rows += [checked(each) for each in rendered.checks]
@@ -249,6 +252,14 @@ def of_file(rendered: SessionRender, sample_rate: int, *, edited_since: bool) ->
     rows.append(heading("alignment of the file with the source"))
     rows += lines([*tell.of_alignment(figures), ("comb", tell.comb(figures.comb))])
     return rows
+
+
+def counted(checks: Sequence[Check]) -> Row:
+    """How many checks there are of each kind, and the first that failed."""
+    failed = [each.name for each in checks if each.passed is False]
+    passed = sum(each.passed is True for each in checks)
+    told = f"{passed} pass, {len(checks) - passed - len(failed)} told"
+    return line("checks", f"{told}, {len(failed)} FAIL: {failed[0]}" if failed else told, "bad" if failed else "good")
 
 
 def _proved(certificate: Certificate) -> list[Row]:
@@ -282,16 +293,21 @@ def checked(check: Check) -> Row:
 
 
 def _figure(value: float | None) -> str:
-    """A figure in as many digits as say something; counts as they are."""
+    """A figure in as many digits as its limit has; counts as they are."""
     if value is None:
         return "none"
-    return f"{value:.0f}" if value == int(value) else f"{value:.5g}"
+    if value == int(value):
+        return f"{value:.0f}"
+    return f"{value:.4g}" if abs(value) >= 0.001 else f"{value:.6f}"
 
 
 def of_files(a: Path, b: Path, report: NullReport) -> list[Row]:
-    """The figures of `unbake null`, why the two do not null among them."""
+    """The figures of `unbake null`: the verdict and the reasons for it first, since a small screen shows no more."""
+    told, why = tell.of_null(report), tell.of_explanation(report.explanation)
+    first = [told[0], *why]
+    rest = [each for each in told if each not in first]
     styles = {"verdict": "good" if report.pass_ else "bad", "why": "warn"}
-    return [line("A", short(a)), line("B", short(b)), *lines(tell.of_null(report), styles)]
+    return [*lines(first, styles), *lines(rest), line("A", short(a)), line("B", short(b))]
 
 
 def most_of(strip: StripChange) -> str:
