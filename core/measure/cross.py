@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 UPSAMPLING: Final = 16
 NEAR_SAMPLES: Final = 1.5
 CHANCE: Final = 5.0
+LOBE_BINS: Final = 4  # of the window, from its summit to the first zero
+LOBES: Final = 1e-8
 SEGMENTS_AT_ONCE: Final = 16
 
 
@@ -105,7 +107,7 @@ class CrossSpectrum:
         fraction, peak = _summit(phasor, omega, reach_samples)
         turned = float((self.cross * np.exp(1j * omega * fraction)).real[1:].sum())
         sums = float(self.power_a[1:].sum()), float(self.power_b[1:].sum())
-        if min(sums) <= 0.0 or turned == 0.0 or peak == 0.0:
+        if min(sums) <= 0.0 or turned == 0.0 or peak == 0.0 or any(map(_constant, (self.power_a, self.power_b))):
             return None
         return Alignment(
             delay_samples=fraction,
@@ -121,6 +123,11 @@ class CrossSpectrum:
         heard = level > 1e-9 * level.max(initial=0.0)
         heard[0] = False
         return heard
+
+
+def _constant(power: NDArray[np.float64]) -> bool:
+    """Whether a spectrum holds a constant and no more than the window's side lobes of it."""
+    return float(power[LOBE_BINS:].sum()) <= LOBES * float(power[:LOBE_BINS].sum())
 
 
 @functools.cache

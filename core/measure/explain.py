@@ -183,18 +183,19 @@ def _band_limit(bands: Sequence[BandFigures]) -> float | None:
 
 def _filtered(cross: CrossSpectrum, power: float) -> float | None:
     """What is left of A when the best linear filter is applied to B, in dBFS rms; None for nothing, or no telling."""
-    whole = float(cross.power_a.sum())
+    heard = cross.heard()
+    whole = float(cross.power_a[heard].sum())
     if cross.count < 8 or whole <= 0.0:
         return None
-    return power_to_db(power * float(cross.power_a @ (1.0 - cross.coherence())) / whole)
+    return power_to_db(power * float(cross.power_a[heard] @ (1.0 - cross.coherence()[heard])) / whole)
 
 
 def _ceiling(a: AudioReader, b: AudioReader, figures: Figures, lengths: tuple[int, int]) -> Operation[Level]:
-    """The residual of excerpts spread over both files, with delay, drift, polarity and gain taken out of B."""
+    """The residual of excerpts spread over both files, with B where A is, as loud as leaves the least of A."""
     rate, channels = a.info.sample_rate, max(a.info.channels, b.info.channels)
-    placement = Placement(
-        figures.delay_samples, figures.drift_ppm, figures.polarity, figures.gain_db, figures.correlation
-    )
+    # `gain_db` is by least squares of B on A; this is that of A on B.
+    gain_db = figures.gain_db - 40.0 * math.log10(max(abs(figures.correlation), UNRELATED))
+    placement = Placement(figures.delay_samples, figures.drift_ppm, figures.polarity, gain_db, figures.correlation)
     low = max(0.0, -placement.delay_samples)
     high = min(float(lengths[0]), lengths[1] - placement.delay_at(lengths[0]))
     frames = min(round(EXCERPT_SECONDS * rate), max(0, math.floor(high - low)))

@@ -112,8 +112,10 @@ class Cause(msgspec.Struct, frozen=True):
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """Why two files do not null. `ceiling` is the residual of a few excerpts once delay, drift, polarity and gain are
-    taken out: the best null that aligning gives; `filtered_dbfs` the rms that even the best filter would leave.
+    """Why two files do not null.
+
+    `ceiling` is the residual of a few excerpts with B where A is, and as loud as leaves the least of it: the best null
+    that aligning gives. `filtered_dbfs` is the rms that even the best filter would leave.
     """
 
     causes: tuple[Cause, ...] = ()

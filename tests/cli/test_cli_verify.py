@@ -34,12 +34,23 @@ def test_a_certificate_holds_and_the_render_comes_out_again(unbake, certificate:
     assert done.code == 0, done.err
     assert done.json["schema"] == 1
     assert done.json["passed"] is True
-    assert checks(done) == dict.fromkeys(("output", "source", "session", "proof", "stems", "render"), True)
+    assert checks(done) == dict.fromkeys(("output", "source", "session", "proof", "figures", "stems", "render"), True)
     assert sorted(path.name for path in tmp_path.iterdir()) == before, "nothing is written"
     said = unbake("verify", certificate).out
     assert "verdict" in said
     assert "holds" in said
     assert "made again, byte for byte" in said
+
+
+def test_a_certificate_that_was_tampered_with_is_told(unbake, certificate: Path) -> None:
+    report = json.loads(certificate.read_text())
+    report["document"]["strips"]["bass"]["gain_db"] = -1.0
+    report["checks"][-1]["passed"] = False
+    certificate.write_text(json.dumps(report))
+    done = unbake("verify", certificate, "--json")
+    assert done.code == 1
+    found = checks(done)
+    assert (found["document"], found["figures"], found["render"]) == (False, False, False)
 
 
 def test_what_a_killed_one_left_is_removed_after_a_day(unbake, certificate: Path) -> None:

@@ -137,7 +137,7 @@ def test_a_splice_does_not_make_a_drift(tmp_path: Path) -> None:
 
 
 def test_a_slope_needs_more_than_the_scatter() -> None:
-    frames = np.arange(20) * 1e5
+    frames = np.arange(20, dtype=np.float64) * 1e5
     scatter = np.random.default_rng(1).normal(0.0, 0.1, 20)
     assert trend(frames, scatter, 2e6)[1] == 0.0
     assert trend(frames, 1e-6 * frames + scatter / 100, 2e6)[1] == pytest.approx(1e-6, rel=0.01)
