@@ -22,7 +22,7 @@ SEGMENT_FRAMES: Final[dict[Division, int]] = {1: 8192, 3: 65_536}
 SAMPLES_AT_ONCE: Final = 32_768  # stay in the cache
 LOW_RATE: Final = 3000
 """In Hz: thirds under LOW_HZ are measured at this rate."""
-LOW_FRAMES: Final = 131_072  # 44 s: even a tone beside the edge of a band of 5 Hz counts in the right one
+LOW_FRAMES: Final = 262_144  # 87 s: even a tone beside the edge of a band of 5 Hz counts in the right one
 LOW_HZ: Final = 500.0
 
 
