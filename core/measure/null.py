@@ -220,8 +220,9 @@ def _passage(a: AudioInfo, frames: int, from_seconds: float, to_seconds: float |
     start = round(from_seconds * a.sample_rate)
     end = frames if to_seconds is None else min(frames, round(to_seconds * a.sample_rate))
     if (from_seconds or to_seconds is not None) and not 0 <= start < end:
-        what = f"no passage of {frames / a.sample_rate:.3f} s"
-        raise UnbakeError(what, where=f"{from_seconds:g} to {'the end' if to_seconds is None else f'{to_seconds:g}'} s")
+        what = f"is no passage of {frames / a.sample_rate:.3f} s"
+        until = "the end" if to_seconds is None else f"{to_seconds:g} s"
+        raise UnbakeError(what, where=f"{from_seconds:g} s to {until}", remedy="--from comes before --to")
     return start, end
 
 
