@@ -129,7 +129,10 @@ class Comparison:
             level = residual.meter.level() if not self.identical else Level(None, None, None)
             a = self._programme_a.done().result()
             b = a if self._programme_b is None else self._programme_b.done().result()
-            bands = band_figures(residual.bands.result(frames), self._cross, self._rate, left, self.powers)
+            bands = band_figures(
+                residual.bands.result(frames), self._cross, self._rate, self.powers,
+                delay_samples=left, polarity=placed.polarity,
+            )  # fmt: skip
             if not self.identical and abs(placed.correlation) >= UNRELATED:
                 comb = comb_of(self._cross, self._rate)
         depth = None

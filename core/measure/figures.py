@@ -34,8 +34,8 @@ class BandFigures(Band, frozen=True, kw_only=True):
     """A third octave of the residual A - B, and what A and B are to each other there.
 
     `a_rms_dbfs` and `b_rms_dbfs` are levels of the files themselves. `coherence` is the magnitude-squared coherence, 0
-    to 1, `phase_deg` by how much B is ahead of A and `gain_db` how much louder it is, once the delay is taken out; None
-    where A or B has nothing to speak of.
+    to 1, `phase_deg` by how much B is ahead of A and `gain_db` how much louder it is, once delay and polarity are taken
+    out; None where A or B has nothing to speak of.
     """
 
     a_rms_dbfs: float | None = None

@@ -32,16 +32,22 @@ BAND_FLOOR: Final = 1e-14
 
 
 def band_figures(
-    bands: Sequence[Band], cross: CrossSpectrum, sample_rate: int, delay_samples: float, powers: tuple[float, float]
+    bands: Sequence[Band],
+    cross: CrossSpectrum,
+    sample_rate: int,
+    powers: tuple[float, float],
+    *,
+    delay_samples: float,
+    polarity: int,
 ) -> list[BandFigures]:
     """Bands of a residual with levels, coherence, phase and gain of A and B in them.
 
-    `delay_samples` is what of B's delay is still in the spectra, `powers` the mean squares of A and B, which the
-    spectra's own are scaled to. Bands narrower than a bin take the bins that they touch.
+    `powers` are the mean squares of A and B, which the spectra's own are scaled to. `delay_samples` is what of B's delay
+    is still in the spectra; it and the polarity are no part of the phase. Bands narrower than a bin take the bins that they touch.
     """
     spacing = sample_rate / cross.size
     omega = 2.0 * np.pi * np.arange(len(cross.cross)) / cross.size
-    turned = cross.cross * np.exp(1j * omega * delay_samples)
+    turned = polarity * cross.cross * np.exp(1j * omega * delay_samples)
     coherence = cross.coherence()
     level = np.sqrt(cross.power_a * cross.power_b) * cross.heard()
     scales = [
