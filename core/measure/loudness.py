@@ -341,9 +341,18 @@ class _TruePeak:
         history = self._history
         for start in range(0, samples.shape[1], PIECE):
             piece = samples[:, start : start + PIECE]
-            maximum = self._search(history, piece, maximum)
+            if self._bound(history, piece) > maximum:
+                maximum = self._search(history, piece, maximum)
             history = piece[:, piece.shape[1] - (TAPS - 1) :]
         return maximum
+
+    def _bound(self, history: Block, piece: Block) -> float:
+        """What nothing between the samples of a piece can exceed: most of them need no closer look."""
+        peak = max(_peak(history), _peak(piece))
+        steps = np.diff(piece)
+        joint = np.abs(np.diff(history, append=piece[:, :1]))
+        step = max(_peak(steps), float(joint.max(initial=0.0)), float(np.abs(piece[:, -1]).max()))
+        return min(peak * self._norm, peak + step * self._step_norm)
 
     def _search(self, history: Block, piece: Block, maximum: float) -> float:
         channels, frames = piece.shape

@@ -42,8 +42,9 @@ def band_figures(
 ) -> list[BandFigures]:
     """Bands of a residual with levels, coherence, phase and gain of A and B in them.
 
-    `powers` are the mean squares of A and B, which the spectra's own are scaled to. `delay_samples` is what of B's delay
-    is still in the spectra; it and the polarity are no part of the phase. Bands narrower than a bin take the bins that they touch.
+    `powers` are the mean squares of A and B, which the spectra's own are scaled to. `delay_samples` is what of B's
+    delay is still in the spectra; it and the polarity are no part of the phase. Bands narrower than a bin take the bins
+    that they touch.
     """
     spacing = sample_rate / cross.size
     omega = 2.0 * np.pi * np.arange(len(cross.cross)) / cross.size
