@@ -90,8 +90,8 @@ def test_what_can_be_chosen_says_peak_rms_place_and_band() -> None:
 @pytest.mark.parametrize(
     ("fields", "expected", "style"),
     [
-        ({}, "verdict rest exact: -310.0 dBFS peak off source + changes (limit -140)", "good"),
-        ({"rest_dbfs": None}, "verdict rest exact: nothing at all off source + changes (limit -140)", "good"),
+        ({}, "verdict rest exact to -310.0 dBFS peak (must be under -140)", "good"),
+        ({"rest_dbfs": None}, "verdict rest exact to the last bit (must be under -140)", "good"),
         ({"rest_dbfs": -100.0}, "verdict the rest MOVED: -100.0 dBFS peak off source + changes", "bad"),
         ({"identical": True}, "verdict identical: the edits cancel, every sample is the source's", "good"),
     ],
@@ -350,7 +350,7 @@ async def test_after_a_render_the_written_file_is_shown_with_its_prediction_and_
         assert written.worst == figures.worst
         said = driver.text()
         for words in (
-            "verdict         rest exact: at most",
+            "verdict         rest exact to -13",
             "deltas as predicted, worst third octave",
             "pass",
             "told",
@@ -392,6 +392,18 @@ async def test_a_session_that_was_edited_since_is_not_taken_for_the_file(
         assert desk.bench.edited_since_render
         await driver.press("escape", "u")
         assert not desk.bench.edited_since_render
+
+
+async def test_a_file_that_is_not_what_the_session_says_fails_in_words(workstation, session_path: Path) -> None:
+    async with workstation(session_path, size=(120, 40)) as driver:
+        desk = await edited(driver)
+        await rendered(driver, desk)
+        whole = desk.bench.rendered
+        proof = msgspec.structs.replace(whole.certificate.certificate, render_residual_dbfs=-60.0)
+        certificate = msgspec.structs.replace(whole.certificate, certificate=proof, passed=False)
+        desk.bench.rendered = msgspec.structs.replace(whole, certificate=certificate)
+        await driver.press("N", "tab")
+        assert "FAILS: -60.00 dBFS off source + changes (rounding + dither allow -13" in driver.text()
 
 
 async def test_a_render_that_ends_while_the_panel_is_open_can_be_looked_at(
@@ -488,7 +500,7 @@ async def test_files_that_are_the_same_null(workstation, song: Path, session_pat
         assert "no place stands out" in driver.notices()
 
 
-@pytest.mark.parametrize("size", [(80, 24), (100, 30), (119, 36), (120, 36), (200, 50)])
+@pytest.mark.parametrize("size", [(80, 24), (100, 30), (143, 36), (144, 36), (200, 50)])
 async def test_at_every_size_the_drawings_and_the_choices_are_seen(
     workstation, session_path: Path, size: tuple[int, int]
 ) -> None:

@@ -42,6 +42,7 @@ from models.weights import Weights
 from tui.config import Config
 from tui.jobs import Job
 from tui.panels.ask import Answer, Ask
+from tui.panels.null import ComparisonPanel
 
 SIZES = ((80, 24), (200, 50))
 EDITS = [
@@ -255,6 +256,22 @@ async def test_the_panels(album, session_with) -> None:
         await pictures.take("palette")
         await pictures.press("escape", "i", "j")
         await pictures.take("insert")
+
+
+async def test_the_null_after_a_render_and_of_two_files(album, session_with) -> None:
+    path = session_with(EDITS)
+    sound, rate = soundfile.read(path.with_name("song.wav"))
+    later = 0.9 * np.concatenate([np.zeros((3, 2)), sound[:-3]])
+    soundfile.write(path.with_name("other.wav"), later, rate, subtype="PCM_24")
+    async with album(path) as pictures:
+        desk, app = pictures.driver.desk, pictures.driver.app
+        await pictures.press("3", "R", "enter")
+        await pictures.driver.until(lambda: desk.bench.rendered is not None, "the render")
+        await pictures.press("N", "tab", "enter")
+        await pictures.take("null-after")
+        await pictures.press("escape", "A", "ctrl+u", *str(path.with_name("other.wav")), "enter")
+        await pictures.driver.until(lambda: isinstance(app.screen, ComparisonPanel), "the null test")
+        await pictures.take("comparison")
 
 
 async def test_diagnosis_and_presets_that_measure(album, session_with, monkeypatch: pytest.MonkeyPatch) -> None:

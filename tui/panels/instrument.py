@@ -11,6 +11,7 @@ from typing import ClassVar, Protocol
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
+from textual.geometry import Size
 from textual.widgets import Input
 
 from core.audition import messages as player
@@ -18,7 +19,7 @@ from tui import actions
 from tui.desk import words
 from tui.desk.bench import Bench
 from tui.desk.timeline import Timeline
-from tui.panels.panel import Panel
+from tui.panels.panel import LINES_AROUND, Panel
 from tui.panels.residuals import Residual, choice, columns, course_scale, spectrum_scale
 from tui.widgets.line import Line, Piece, spread
 from tui.widgets.residual import BandChart, CourseChart, label_columns
@@ -27,13 +28,14 @@ from tui.widgets.ruler import Ruler
 
 WIDEST = 200
 QUIET = "$foreground 60%"
-ABREAST_FROM_COLUMNS = 120
+ABREAST_FROM_COLUMNS = 144
 """From so many on, the drawings stand beside the list."""
 LIST_COLUMNS = 92
 """Of the list beside the drawings, at most; it takes half of a screen that is narrower."""
 DRAWN_FROM_LINES = 14
 """Lower screens have room for the list only."""
 TALL_FROM_LINES = 36
+LEAST_DRAWN_LINES = 15
 BEFORE_SECONDS = 0.5
 """So much of what comes before the worst place is played, too: an ear wants to hear it come."""
 
@@ -81,7 +83,6 @@ class Instrument(Panel[None]):
     Instrument {
         & > Vertical { max-width: WIDEST; }
         & #instrument { height: 1fr; layout: vertical; }
-        & #drawings { height: 15; }
         & #figures { height: 1fr; }
         & Ruler { height: 1; }
         & CourseChart { height: 4; }
@@ -89,11 +90,10 @@ class Instrument(Panel[None]):
     }
     Instrument.-abreast {
         & #instrument { layout: horizontal; }
-        & #drawings { height: 1fr; width: 1fr; }
+        & #drawings { width: 1fr; }
         & #figures { width: LIST; max-width: 50%; border-left: solid $panel; }
     }
-    Instrument.-tall { & Ruler { height: 2; } & #drawings { height: 50%; } & CourseChart { height: 30%; } }
-    Instrument.-abreast.-tall { & #drawings { height: 1fr; } }
+    Instrument.-tall { & Ruler { height: 2; } & CourseChart { height: 30%; } }
     """.replace("WIDEST", str(WIDEST)).replace("LIST", str(LIST_COLUMNS))
     BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings("null")]
     choice_title = "go to the worst"
@@ -104,6 +104,8 @@ class Instrument(Panel[None]):
         self._ears = ears
         self._shown = ""
         """The key of the residual that is drawn."""
+        self._most: dict[tuple[Size, object], int] = {}
+        """The most lines that the list had, by size and view."""
 
     # ---- what subclasses say ------------------------------------------------------------------------------------
 
@@ -114,6 +116,11 @@ class Instrument(Panel[None]):
     def figures(self) -> Sequence[Row]:
         """What is known beside them."""
         raise NotImplementedError
+
+    @property
+    def view(self) -> object:
+        """Which of several lists is shown."""
+        return None
 
     @property
     def reachable(self) -> bool:
@@ -195,9 +202,15 @@ class Instrument(Panel[None]):
             self.renew(self.list.chosen)
 
     def _fit(self, lines: int) -> None:
-        """An instrument takes the room there is; its list scrolls."""
+        """An instrument takes the room there is: its drawings what the list leaves, the list what they need."""
         del lines
-        self.query_one(Vertical).styles.height = self.size.height or None
+        height = self.size.height
+        self.query_one(Vertical).styles.height = height or None
+        # what was there once comes again: drawings that jump with every check would be no instrument
+        rows = self._most[self.size, self.view] = max(self._most.get((self.size, self.view), 0), len(self.list.rows))
+        left = height - LINES_AROUND - rows
+        drawings = max(LEAST_DRAWN_LINES, height // 2, left)
+        self.query_one("#drawings").styles.height = "1fr" if self.has_class("-abreast") else drawings
 
     def on_resize(self) -> None:
         """Textual calls the one of `Panel`, too."""

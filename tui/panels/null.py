@@ -70,6 +70,11 @@ class NullPanel(Instrument):
         ]
 
     @property
+    def view(self) -> object:
+        """Before or after."""
+        return self._showing_file
+
+    @property
     def audible(self) -> bool:
         """The desk plays the session's difference: the file's where nothing was edited since."""
         return not (self._showing_file and self._bench.edited_since_render)

@@ -228,8 +228,8 @@ def _verdict(check: SessionCheck) -> Row:
     if check.identical:
         return line("verdict", "identical: the edits cancel, every sample is the source's", "good")
     if check.passed:
-        found = "nothing at all" if check.rest_dbfs is None else f"{check.rest_dbfs:.1f} dBFS peak"
-        return line("verdict", f"rest exact: {found} off source + changes (limit -140)", "good")
+        found = "the last bit" if check.rest_dbfs is None else f"{check.rest_dbfs:.1f} dBFS peak"
+        return line("verdict", f"rest exact to {found} (must be under -140)", "good")
     return line("verdict", f"the rest MOVED: {level(check.rest_dbfs, 'dBFS peak')} off source + changes", "bad")
 
 
@@ -269,10 +269,11 @@ def _proved(certificate: Certificate) -> list[Row]:
         return [line("verdict", "identical to the source, sample for sample", "good")]
     if proof.quantisation_dbfs is None:
         return [line("verdict", "not provable: a lossy format does not keep samples", "warn")]
-    residual = "nothing" if proof.render_residual_dbfs is None else f"{proof.render_residual_dbfs:.2f} dBFS"
-    allowed = f"rounding{' and dither' if certificate.dithered else ''} allow {proof.quantisation_dbfs:.2f}"
-    verdict, style = ("rest exact", "good") if certificate.passed else ("FAILS", "bad")
-    return [line("verdict", f"{verdict}: at most {residual} off source + changes; {allowed}", style)]
+    residual = "the last bit" if proof.render_residual_dbfs is None else f"{proof.render_residual_dbfs:.2f} dBFS"
+    allowed = f"rounding{' + dither' if certificate.dithered else ''} allow {proof.quantisation_dbfs:.2f}"
+    if certificate.passed:
+        return [line("verdict", f"rest exact to {residual} ({allowed})", "good")]
+    return [line("verdict", f"FAILS: {residual} off source + changes ({allowed})", "bad")]
 
 
 VERDICTS = {True: ("pass", "good"), False: ("FAIL", "bad"), None: ("told", "dim")}
