@@ -207,7 +207,7 @@ def _destination(
     `force`: the source, the session and its history, the stems that are read, one output by the other. So
     is a name that is no UTF-8 text: session and certificate, which come after the render, could not hold it.
     """
-    for named in (source, session_path, delivery.out):
+    for named in (source, session_path, stems_from, delivery.out):
         if named is not None:
             _check_text(named)
     stems = list(stems_from.iterdir()) if stems_from is not None and stems_from.is_dir() else []
