@@ -79,40 +79,43 @@ class Bands:
 
 
 class _Spectrum:
-    """The power spectrum of a stream, from half-overlapped FFTs under the Vorbis window.
+    """The power spectrum of a stream, from FFTs that overlap by an eighth.
 
-    The window's squares add up to one (the condition of Princen & Bradley 1986), so that no power is lost.
+    Over the overlap the window rises and falls as the Vorbis window does; its squares add up to one (the condition of
+    Princen & Bradley 1986), so that no power is lost.
     """
 
     def __init__(self, size: int, channels: int) -> None:
         self.size = size
-        turn = np.pi * (np.arange(size) + 0.5) / size
-        self._window = np.sin(np.pi / 2.0 * np.sin(turn) ** 2)
-        self._half = size // 2
-        self._power = np.zeros(self._half + 1)
+        self._overlap = size // 8
+        self._hop = size - self._overlap
+        rise = np.sin(np.pi / 2.0 * np.sin(np.pi / 2.0 * (np.arange(self._overlap) + 0.5) / self._overlap) ** 2)
+        self._window = np.concatenate([rise, np.ones(size - 2 * self._overlap), rise[::-1]])
+        self._power = np.zeros(size // 2 + 1)
         # Buffers are kept: fresh memory for every block costs more than the FFT.
         self._stream = np.zeros((channels, size + BLOCK_FRAMES))
-        self._held = self._half
+        self._held = self._overlap
         self._at_once = max(1, SAMPLES_AT_ONCE // size)
         self._segments = np.empty((self._at_once, size))
-        self._spectra = np.empty((self._at_once, self._half + 1), dtype=np.complex128)
+        self._spectra = np.empty((self._at_once, size // 2 + 1), dtype=np.complex128)
 
     def push(self, block: Block) -> None:
         """Takes up to BLOCK_FRAMES frames, float64 [channels, frames], and works off whole segments."""
         self._stream[:, self._held : self._held + block.shape[1]] = block
         self._held += block.shape[1]
-        whole = max(0, self._held // self._half - 1)
+        whole = max(0, (self._held - self._overlap) // self._hop)
         for channel in self._stream:
-            windows = np.lib.stride_tricks.sliding_window_view(channel, self.size)[:: self._half][:whole]
+            windows = np.lib.stride_tricks.sliding_window_view(channel, self.size)[:: self._hop][:whole]
             for start in range(0, whole, self._at_once):
                 some = windows[start : start + self._at_once]
                 segments = np.multiply(some, self._window, out=self._segments[: len(some)])
                 spectra = np.fft.rfft(segments, out=self._spectra[: len(some)]).view(np.float64)
                 power = np.einsum("ij,ij->j", spectra, spectra)
                 self._power += power[0::2] + power[1::2]
-        used = whole * self._half
-        self._stream[:, : self._held - used] = self._stream[:, used : self._held].copy()
-        self._held -= used
+        used = whole * self._hop
+        if used:
+            self._stream[:, : self._held - used] = self._stream[:, used : self._held].copy()
+            self._held -= used
 
     def power(self) -> NDArray[np.float64]:
         """Sum of squares in every bin, the mean of all channels. Ends the stream."""

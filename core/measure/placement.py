@@ -42,6 +42,9 @@ ALIKE: Final = 0.5
 AGREED_FRAMES: Final = 1.0
 SAME: Final = 0.999
 """Correlation from which no other place can be a better one."""
+CLEARLY: Final = 0.02
+"""By how much more alike another place than the one at which B lies has to be."""
+PROBES: Final = 6
 NO_BETTER: Final = 0.9
 """Correlation from which it is not worth looking through all of a long file for a better place."""
 UNRELATED: Final = 0.05
@@ -217,7 +220,7 @@ class _Search:
         best: tuple[float, Alignment] | None = None
         for number, (start, around) in enumerate(tries):
             middle = start + (length - point) // 2
-            found = self.near(middle, point, Placement(self._lag(start, length, around, reach)), near)
+            found = self._best(middle, point, start, length, around, reach, near)
             if best is None or abs(found.correlation) > abs(best[1].correlation):
                 best = middle + point / 2.0, found
             # Loops are alike in many places, and one is the same.
@@ -225,6 +228,27 @@ class _Search:
                 break
             yield Progress("looking for the offset", number + 1, len(tries))
         return best if best is not None and abs(best[1].correlation) >= UNRELATED else None
+
+    def _best(self, middle: int, point: int, start: int, length: int, around: int, reach: int, near: int) -> Alignment:
+        """How B lies against `point` frames of A from `middle` on: as it is, unless another place is more like A."""
+        here = self.near(middle, point, Placement(), near) if around == 0 else None
+        if here is not None and abs(here.correlation) >= SAME:
+            likeness = self._likeness(here.delay_samples, point)
+            if min(likeness) >= NO_BETTER:
+                return here
+        there = self.near(middle, point, Placement(self._lag(start, length, around, reach)), near)
+        if here is None or abs(here.correlation) < ALIKE or abs(here.delay_samples - there.delay_samples) < 2.0:
+            return there
+        # What repeats fits as well a period later; the places where it does not tell.
+        both = [float(np.mean(self._likeness(each.delay_samples, point))) for each in (here, there)]
+        return here if both[0] >= both[1] - CLEARLY else there
+
+    def _likeness(self, delay: float, point: int) -> list[float]:
+        """How like B is to A at places spread over both, 0 to 1, if it is so many frames late."""
+        low = max(0, math.ceil(-delay))
+        high = max(low, min(self.frames, math.floor(self.frames_b - delay)) - point)
+        starts = np.linspace(low, high, PROBES).astype(int).tolist()
+        return [abs(self.near(start, point, Placement(delay), 64).correlation) for start in starts]
 
     def near(self, start: int, frames: int, prior: Placement, reach: int) -> Alignment:
         """How B lies against an excerpt of A, within `reach` frames of where `prior` puts it; its delay is in all."""
