@@ -43,7 +43,8 @@ class Comparison:
     """A against B. `push` takes them a window of time at a time; a context manager, for the meters' threads.
 
     `placement` is where B lies against A, as far as it is known: the third block that is pushed is B moved there, by
-    whole frames and by the drift, and what is found of it here is added to that. `frames` from `start` on will come;
+    whole frames and by the drift, and what is found of it here is added to that. `frames` from `start` on will come,
+    `window` at a time (None: WINDOW_SECONDS of them), which is the most that a segment of the spectra can hold;
     `low` and `high` are the frames of A between which the third block holds B. With `quick` only identity, peak and rms
     are measured, and gain and likeness as the files lie. `fine` is how the true peak of B is looked for.
     """
@@ -54,6 +55,7 @@ class Comparison:
         speakers: tuple[str, ...],
         frames: int,
         *,
+        window: int | None = None,
         placement: Placement = NOT_FOUND,
         start: int = 0,
         low: int = 0,
@@ -79,7 +81,8 @@ class Comparison:
         self._programme_a = Background(ProgrammeMeter(sample_rate, speakers))
         # As long as B is A, so is what its meter knows.
         self._programme_b = Background(ProgrammeMeter(sample_rate, speakers, fine=True)) if fine else None
-        size = min(1 << round(math.log2(SEGMENT_AT_48K * sample_rate / 48_000)), max(16, frames))
+        longest = round(WINDOW_SECONDS * sample_rate) if window is None else window
+        size = min(1 << round(math.log2(SEGMENT_AT_48K * sample_rate / 48_000)), max(16, min(frames, longest)))
         self._cross = CrossSpectrum(1 << (size.bit_length() - 1))
 
     @property

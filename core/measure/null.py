@@ -114,13 +114,13 @@ def null_test(
             written = stack.enter_context(open_writer(listen, fmt, frames=end - start, force=force))
         placement = NOT_FOUND if quick else _whole((yield from locate(reader_a, reader_b)))
         low, high = shared(placement, *lengths)
+        window = max(1, round(window_seconds * info_a.sample_rate))
         comparison = stack.enter_context(
             Comparison(
                 info_a.sample_rate, speakers, end - start,
-                placement=placement, start=start, low=low, high=high, quick=quick,
+                window=window, placement=placement, start=start, low=low, high=high, quick=quick,
             )
         )  # fmt: skip
-        window = max(1, round(window_seconds * info_a.sample_rate))
         sides = [
             _side(reader_a, info_a.sample_rate, channels, start),
             _side(reader_b, info_a.sample_rate, channels, start),

@@ -244,6 +244,18 @@ def test_a_passage_and_windows(tmp_path: Path) -> None:
             finish(null_test(tmp_path / "a.wav", tmp_path / "b.wav", **asked))  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.parametrize("window_seconds", [0.1, 10.0])
+def test_the_length_of_windows_is_no_matter_to_the_other_figures(tmp_path: Path, window_seconds: float) -> None:
+    a = music(12)
+    b = -0.8 * shift(a, 3.4)
+    usual, other = (against(tmp_path, a, b, window_seconds=seconds) for seconds in (2.0, window_seconds))
+    assert other.delay_samples == pytest.approx(usual.delay_samples, abs=1e-3)
+    assert other.gain_db == pytest.approx(usual.gain_db, abs=0.01)
+    assert (other.polarity, other.residual) == (usual.polarity, usual.residual)
+    assert all(window.delay_samples == pytest.approx(3.4, abs=0.01) for window in other.windows)
+    assert sum(band.coherence is not None for band in other.bands) > 25
+
+
 def test_quick_gives_the_same_identity_peak_and_rms(tmp_path: Path) -> None:
     a = music(6)
     b = a + 1e-3 * music(6, seed=2)
