@@ -112,8 +112,8 @@ KEYS = """[keys]
 edit.undo = "w"
 strip.polarity = ["@", "F2"]
 app.help = "F1"
-list.close = "b"
-form.close = "b"
+list.close = "z"
+form.close = "z"
 """
 
 
@@ -156,14 +156,14 @@ async def test_footer_help_palette_and_panels_show_ones_own_keys(workstation, se
         await driver.press("f1")
         lines = driver.text().splitlines()
         assert any("@  f2" in line and "polarity" in line for line in lines)
-        assert "b back" in lines[-1]
+        assert "z back" in lines[-1]
         await driver.press("escape")  # the default key of a panel's end is free too
         assert "strip.polarity" in driver.text()
-        await driver.press("b")
+        await driver.press("z")
         assert "strip.polarity" not in driver.text()
         await driver.press("colon", *"polarity")
         assert any("polarity" in line and " @ " in line for line in driver.text().splitlines())
         await driver.press("escape", "S")
-        assert "b back" in driver.text()
-        await driver.press("b")
-        assert "b back" not in driver.text()
+        assert "z back" in driver.text()
+        await driver.press("z")
+        assert "z back" not in driver.text()
