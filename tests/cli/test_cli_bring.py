@@ -80,15 +80,14 @@ def rendered(unbake: Callable[..., Any], session: Path, tmp_path: Path, *more: o
 
 
 @pytest.mark.parametrize(
-    ("song", "stem", "least_db"),
+    ("song", "stem", "least_db", "drift_ppm"),
     [
-        ("eif-lithium", "vocals", 65.0),
-        ("eif-lithium", "drums", 75.0),
-        ("synth-hobo", "vocals", 55.0),
-        ("waveform-playlist", "vocals", 55.0),
+        ("eif-lithium", "vocals", 65.0, 50.0),
+        ("eif-lithium", "drums", 75.0, 0.0),
+        ("synth-hobo", "vocals", 55.0, 0.0),
+        ("waveform-playlist", "vocals", 55.0, 50.0),
     ],
 )
-@pytest.mark.parametrize("drift_ppm", [0.0, 50.0])
 def test_a_real_stem_from_another_desk_is_found_and_nulled(
     real, unbake, tmp_path: Path, song: str, stem: str, least_db: float, drift_ppm: float
 ) -> None:

@@ -52,7 +52,7 @@ def left(folder: Path, placement: Placement, frames: int) -> float:
     return 10 * np.log10(np.square(a - b)[:, inside].mean() / np.square(a)[:, inside].mean() + 1e-40)
 
 
-@pytest.mark.parametrize("delay", [0.05, 0.37, 3.5, 100.6, 20_000.0, -4321.25, 29.5 * RATE])
+@pytest.mark.parametrize("delay", [0.05, 100.6, 20_000.0, -4321.25, 29.5 * RATE])
 def test_delays_in_noise_20_db_down(tmp_path: Path, delay: float) -> None:
     a = music(40)
     whole = int(np.floor(delay))
@@ -65,7 +65,7 @@ def test_delays_in_noise_20_db_down(tmp_path: Path, delay: float) -> None:
     assert placement.gain_db == pytest.approx(-6.02, abs=0.02)
 
 
-@pytest.mark.parametrize("ppm", [1.0, 20.0, -200.0, 900.0])
+@pytest.mark.parametrize("ppm", [1.0, -200.0, 900.0])
 def test_a_clock_that_runs_fast_or_slow(tmp_path: Path, ppm: float) -> None:
     a = music(30)
     placement = found(tmp_path, a, np.pad(faster(a, ppm), ((0, 0), (500, 0))))
