@@ -22,6 +22,12 @@ def converted_length(frames: int, from_rate: int, to_rate: int) -> int:
     return -(-frames * to_rate // from_rate)
 
 
+def frames_at(frames: int, from_rate: int, to_rate: int) -> int:
+    """How long a file is at another rate: round(frames * to / from), halves up, and never nothing of something."""
+    rounded = (2 * frames * to_rate + from_rate) // (2 * from_rate)
+    return max(rounded, min(frames, 1))
+
+
 class Converter:
     """Turns a stream of floats [n, channels], of `dtype`, at one rate into exactly `length` frames at another."""
 

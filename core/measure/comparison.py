@@ -18,7 +18,7 @@ from core.measure.bands import Bands
 from core.measure.cross import Alignment, CrossSpectrum
 from core.measure.figures import BandFigures, Comb, Figures, Level, Place, Programme, Window
 from core.measure.levels import power_to_db
-from core.measure.meters import LevelMeter, PeakMeter, ProgrammeMeter, dot
+from core.measure.meters import LevelMeter, PeakMeter, ProgrammeMeter, dot, loudest
 from core.measure.placement import ALIKE, NOT_FOUND, UNRELATED, Placement, trend
 from core.measure.transfer import band_figures, comb_of
 
@@ -74,7 +74,9 @@ class Comparison:
         self._peak = PeakMeter()
         self._worst: Place | None = None
         self._aa = self._bb = self._ab = 0.0
-        self._whole = PeakMeter(), PeakMeter()
+        """Energies and product of what both hold, B moved."""
+        self._energies = [0.0, 0.0]
+        self._samples = 0
         self._windows: list[Window] = []
         self._delays: list[tuple[float, Alignment, float]] = []
         self._residual = Background(_ResidualMeter(sample_rate, speakers))
@@ -90,11 +92,6 @@ class Comparison:
         """Whether every sample so far is the same."""
         return self._first is None
 
-    @property
-    def peak(self) -> float:
-        """The residual's largest sample so far, linear."""
-        return self._peak.peak
-
     def push(self, a: Block, b: Block, moved: Block | None = None) -> Block | None:
         """Takes a window of A and B, float64 of one shape, finite, and of B moved to where A is (None: B itself).
 
@@ -109,13 +106,17 @@ class Comparison:
             peak = rms = None
         else:
             peak, rms = self._differ(difference, start)
-        self._whole[0].push(a)
-        self._whole[1].push(b)
+        aa = dot(a, a)
+        self._energies[0] += aa
+        self._energies[1] += aa if same else dot(b, b)
+        self._samples += a.size
         if self._quick:
             self._add_sums(a, a if same else b)
             return difference
         self._programmes(a, b, difference)
-        delay = self._likeness(a, b if moved is None else moved, start)
+        if moved is None:
+            moved = a if same else b
+        delay = self._likeness(a, moved, start)
         self._windows.append(Window(start / self._rate, peak, rms, delay))
         return difference
 
@@ -171,7 +172,8 @@ class Comparison:
     @property
     def powers(self) -> tuple[float, float]:
         """Mean squares of A and B over all frames and channels so far."""
-        return self._whole[0].power, self._whole[1].power
+        one, other = (energy / self._samples if self._samples else 0.0 for energy in self._energies)
+        return one, other
 
     def __enter__(self) -> Comparison:
         return self
@@ -189,9 +191,7 @@ class Comparison:
         here = PeakMeter()
         here.push(difference)
         if here.peak > self._peak.peak:
-            channel, frame = divmod(int(np.argmax(np.abs(difference))), difference.shape[1])
-            at = start + frame
-            self._worst = Place(at, channel, at / self._rate, 20.0 * math.log10(here.peak))
+            self._worst = loudest(difference, start, self._rate)
         self._peak.add(here)
         return here.peak_dbfs, here.rms_dbfs
 

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from core.measure.figures import Place
-from core.measure.meters import PeakMeter
+from core.measure.meters import PeakMeter, loudest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from core.audio.formats import Block
-    from core.measure.figures import Window
+    from core.measure.figures import Place, Window
 
 MOST_WINDOWS: Final = 600
 """More than any screen has columns for a strip of time, and 11 KB on the wire."""
@@ -85,9 +84,7 @@ class CourseMeter:
         found = PeakMeter()
         found.push(piece)
         if found.peak > self._whole.peak:
-            channel, frame = divmod(int(abs(piece).argmax()), piece.shape[1])
-            at = self._done + frame
-            self.worst = Place(at, channel, at / self._rate, 20.0 * math.log10(found.peak))
+            self.worst = loudest(piece, self._done, self._rate)
         self._whole.add(found)
         self._here.add(found)
         self._done += piece.shape[1]

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import numpy as np
 
 from core.events import Operation, Progress
 from core.measure.figures import BandFigures, Cause, Explanation, Figures, Level
 from core.measure.levels import power_to_db, to_amplitude
 from core.measure.meters import LevelMeter
-from core.measure.placement import UNRELATED, Placed, Placement
+from core.measure.placement import UNRELATED, Placed, placement_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,7 +123,7 @@ def _of_what_is_left(
     if rounding is not None:
         return [Cause("rounding", rounding, left)]
     if filtered_dbfs is not None and left - filtered_dbfs >= FILTERED_DB:
-        words = f"B is filtered: the right equaliser would leave {filtered_dbfs:.1f} dBFS of {left:.1f}"
+        words = f"B is filtered (the right equaliser would leave {filtered_dbfs:.1f} dBFS rms)"
         found.append(Cause("filter", words, left))
     limit_hz = _band_limit(figures.bands)
     lossy = [name for name, info in (("A", a), ("B", b)) if not info.lossless]
@@ -195,7 +196,7 @@ def _ceiling(a: AudioReader, b: AudioReader, figures: Figures, lengths: tuple[in
     rate, channels = a.info.sample_rate, max(a.info.channels, b.info.channels)
     # `gain_db` is by least squares of B on A; this is that of A on B.
     gain_db = figures.gain_db - 40.0 * math.log10(max(abs(figures.correlation), UNRELATED))
-    placement = Placement(figures.delay_samples, figures.drift_ppm, figures.polarity, gain_db, figures.correlation)
+    placement = msgspec.structs.replace(placement_of(figures), gain_db=gain_db)
     low = max(0.0, -placement.delay_samples)
     high = min(float(lengths[0]), lengths[1] - placement.delay_at(lengths[0]))
     frames = min(round(EXCERPT_SECONDS * rate), max(0, math.floor(high - low)))

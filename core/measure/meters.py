@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from core.audio.formats import BLOCK_FRAMES
-from core.measure.figures import Level, Programme
+from core.measure.figures import Level, Place, Programme
 from core.measure.levels import power_to_db, to_dbfs
 from core.measure.loudness import HOPS_PER_SECOND, MOMENTARY_HOPS, LoudnessMeter
 
@@ -24,6 +25,14 @@ def dot(a: Block, b: Block) -> float:
     """The sum of products of two blocks of one shape."""
     # Not np.dot: its BLAS calls in threads that fight the decoders for the cores (12 times slower here).
     return float(np.einsum("i,i->", a.ravel(), b.ravel()))
+
+
+def loudest(block: Block, start: int, sample_rate: int) -> Place:
+    """The first of the largest samples of a block that begins at frame `start` and is not silent."""
+    magnitude = np.abs(block)
+    channel, frame = divmod(int(magnitude.argmax()), block.shape[1])
+    at = start + frame
+    return Place(at, channel, at / sample_rate, 20.0 * math.log10(float(magnitude[channel, frame])))
 
 
 class PeakMeter:
@@ -55,11 +64,6 @@ class PeakMeter:
     def peak_dbfs(self) -> float | None:
         """The largest sample; None for digital silence."""
         return to_dbfs(self.peak)
-
-    @property
-    def power(self) -> float:
-        """The mean square over all channels and frames, 0 for nothing."""
-        return self._energy / self._samples if self._samples else 0.0
 
     @property
     def rms_dbfs(self) -> float | None:

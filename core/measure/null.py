@@ -19,6 +19,7 @@ import numpy as np
 from core.atomic import check_output
 from core.audio.formats import BLOCK_FRAMES
 from core.audio.outputs import output_format
+from core.audio.rates import frames_at
 from core.audio.read import AudioReader, open_reader
 from core.audio.samples import refuse_bad
 from core.audio.write import open_writer
@@ -29,7 +30,7 @@ from core.measure.comparison import WINDOW_SECONDS, Comparison
 from core.measure.explain import explain
 from core.measure.figures import Explanation, Figures, Level
 from core.measure.meters import LevelMeter
-from core.measure.placement import NO_DELAY, NOT_FOUND, Placed, Placement, locate
+from core.measure.placement import NO_DELAY, NOT_FOUND, Placed, Placement, locate, placement_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,7 +102,7 @@ def null_test(
         reader_a, reader_b = (stack.enter_context(open_reader(path)) for path in (a, b))
         info_a, info_b = reader_a.info, reader_b.info
         channels, speakers = _channels(info_a, info_b)
-        lengths = info_a.frames, _at_rate(info_b, info_a.sample_rate)
+        lengths = info_a.frames, frames_at(info_b.frames, info_b.sample_rate, info_a.sample_rate)
         for text in _remarks(info_a, info_b, lengths):
             yield Note(text)
         same_length = abs(lengths[0] - lengths[1]) <= (info_a.sample_rate != info_b.sample_rate)
@@ -147,14 +148,13 @@ def null_test(
         explanation = Explanation()
         aligned: Level | msgspec.UnsetType = figures.residual if align else msgspec.UNSET
         if not (figures.identical or quick):
-            found = placement_of(figures)
             explanation = yield from explain(reader_a, reader_b, figures, comparison.cross, comparison.powers, lengths)
             if align:
-                aligned = yield from _aligned(reader_a, reader_b, found, lengths, channels, speakers)
+                aligned = yield from _aligned(reader_a, reader_b, placement_of(figures), lengths, channels, speakers)
     same_form = info_a.sample_rate == info_b.sample_rate and info_a.channels == info_b.channels
     identical = figures.identical and same_length and same_form
     return NullReport(
-        **{**_fields(figures), "identical": identical},
+        **msgspec.structs.asdict(msgspec.structs.replace(figures, identical=identical)),
         pass_=same_length and (figures.residual.peak_dbfs is None or figures.residual.peak_dbfs <= threshold),
         threshold_dbfs=threshold,
         sample_rate=info_a.sample_rate,
@@ -166,20 +166,11 @@ def null_test(
     )
 
 
-def placement_of(figures: Figures) -> Placement:
-    """Where B lies, as the figures say it."""
-    return Placement(figures.delay_samples, figures.drift_ppm, figures.polarity, figures.gain_db, figures.correlation)
-
-
 def shared(placement: Placement, frames_a: int, frames_b: int) -> tuple[int, int]:
     """The frames of A from and up to which B holds something, too."""
     step = 1.0 + placement.drift_ppm * 1e-6
     low = max(0, math.ceil(-placement.delay_samples / step))
     return low, max(low, min(frames_a, math.floor((frames_b - placement.delay_samples) / step)))
-
-
-def _fields(figures: Figures) -> dict[str, object]:
-    return {name: getattr(figures, name) for name in figures.__struct_fields__}
 
 
 def _channels(a: AudioInfo, b: AudioInfo) -> tuple[int, tuple[str, ...]]:
@@ -188,11 +179,6 @@ def _channels(a: AudioInfo, b: AudioInfo) -> tuple[int, tuple[str, ...]]:
         raise UnbakeError(f"numbers of channels differ: {a.path} has {a.channels}, {b.path} {b.channels}")
     wider = b if a.channels == 1 else a
     return wider.channels, wider.speakers
-
-
-def _at_rate(info: AudioInfo, sample_rate: int) -> int:
-    """How many frames a file has at a rate."""
-    return round(info.frames * sample_rate / info.sample_rate)
 
 
 def _remarks(a: AudioInfo, b: AudioInfo, lengths: tuple[int, int]) -> list[str]:

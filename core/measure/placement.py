@@ -15,15 +15,18 @@ import numpy as np
 import soxr
 
 from core.audio.formats import BLOCK_FRAMES
+from core.audio.rates import frames_at
 from core.events import Operation, Progress
 from core.measure.align import SHIFT_TAPS, Alignment, estimate, fractional, whole_delay
 from core.measure.levels import to_amplitude
+from core.measure.meters import dot
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from core.audio.formats import Block
     from core.audio.read import AudioReader
+    from core.measure.figures import Figures
 
 MAX_OFFSET_SECONDS: Final = 30.0
 MAX_DRIFT_PPM: Final = 1000.0
@@ -80,6 +83,11 @@ class Placement(msgspec.Struct, frozen=True):
 
 
 NOT_FOUND: Final = Placement()
+
+
+def placement_of(figures: Figures) -> Placement:
+    """Where B lies, as the figures of the two say it."""
+    return Placement(figures.delay_samples, figures.drift_ppm, figures.polarity, figures.gain_db, figures.correlation)
 
 
 class Placed:
@@ -201,7 +209,7 @@ class _Search:
         self.rate = a.info.sample_rate
         self.channels = max(a.info.channels, b.info.channels)
         self.frames = a.info.frames
-        self.frames_b = round(b.info.frames * self.rate / b.info.sample_rate)
+        self.frames_b = frames_at(b.info.frames, b.info.sample_rate, self.rate)
 
     def anchor(self, max_offset_seconds: float) -> Operation[tuple[float, Alignment] | None]:
         """A frame of A, and how B lies there; None where nothing of A was found in B.
@@ -277,8 +285,11 @@ class _Search:
         probe = min(length, self.rate // 2)
         starts = np.unique(np.linspace(0, room, LOOKS).astype(int)).tolist()
         middle = (length - probe) // 2
-        powers = {at: _power(_excerpt(self.a, self.rate, self.channels, at + middle, probe)) for at in starts}
-        return sorted(powers, key=lambda start: -powers[start])[:ANCHORS]
+        powers = {}
+        for at in starts:
+            block = _excerpt(self.a, self.rate, self.channels, at + middle, probe)
+            powers[at] = dot(block, block)
+        return sorted(starts, key=lambda at: -powers[at])[:ANCHORS]
 
     def _lag(self, start: int, length: int, around: int, reach: int) -> int:
         """By how many frames B is late, to within a few of them, from excerpts at a low rate."""
@@ -309,10 +320,6 @@ def _excerpt(
     """A stretch of a file at a rate, which may lie before its start or past its end; what is no number is silence."""
     block = Placed(reader, sample_rate, channels, placement, start=start).read(frames)
     return block if np.isfinite(block).all() else np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
-
-
-def _power(block: Block) -> float:
-    return float(np.einsum("ij,ij->", block, block))
 
 
 def _followed(search: _Search, centre: float, first: Alignment) -> Operation[Placement]:

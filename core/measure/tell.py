@@ -54,9 +54,9 @@ def of_alignment(figures: Figures) -> list[Line]:
     ]
     alike = least_alike(figures.bands)
     if alike is not None and alike.coherence is not None and alike.phase_deg is not None:
-        lines.append(
-            ("coherence", f"least {alike.coherence:.4f} at {span(alike)}; phase there {alike.phase_deg:+.1f} degrees")
-        )
+        turned = round(alike.phase_deg, 1) + 0.0  # no minus before nothing
+        said = f"least {alike.coherence:.4f} at {span(alike)}; phase there {turned:+.1f} degrees"
+        lines.append(("coherence", said))
     return lines
 
 

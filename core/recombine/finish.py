@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from core.audio.formats import BLOCK_FRAMES, Block
+from core.audio.rates import Converter, frames_at
 from core.recombine.graph import Graph
 from core.recombine.limiter import TruePeakLimiter
 from core.strips.stage import Aligned
@@ -35,12 +36,6 @@ class Finish(msgspec.Struct, frozen=True):
     def alters(self, source_rate: int) -> bool:
         """Whether it does anything at all to sound of a rate in Hz."""
         return self.moves_level or self.sample_rate != source_rate
-
-
-def frames_at(frames: int, from_rate: int, to_rate: int) -> int:
-    """How long a file is at another rate: round(frames * to / from), halves up, and never nothing of something."""
-    rounded = (2 * frames * to_rate + from_rate) // (2 * from_rate)
-    return max(rounded, min(frames, 1))
 
 
 class Finished:
@@ -77,8 +72,6 @@ class _Converted:
     """A graph at another rate (soxr, VHQ): in time with it, silent after its end."""
 
     def __init__(self, graph: Graph, sample_rate: int, frames: int) -> None:
-        from core.audio.rates import Converter
-
         self._graph = graph
         self._left = graph.info.frames
         self._converter = Converter(graph.info.sample_rate, sample_rate, graph.info.channels, frames, "float64")

@@ -20,6 +20,7 @@ from core.audio.hashes import check_unchanged, fingerprint
 from core.audio.outputs import OutputFormat
 from core.audio.positions import at_rate
 from core.audio.probe import probe
+from core.audio.rates import frames_at
 from core.audio.read import open_reader
 from core.audio.tags import BextLoudness, read_metadata
 from core.audio.write import AudioWriter, check_output, open_writer
@@ -33,7 +34,7 @@ from core.measure.levels import to_dbfs
 from core.measure.meters import ProgrammeMeter
 from core.measure.placement import Placed
 from core.recombine.delivery import MARGIN_DB, MET_LU, Levelling, ceiling_of, plan
-from core.recombine.finish import Finish, Finished, frames_at
+from core.recombine.finish import Finish, Finished
 from core.recombine.graph import Graph
 from core.recombine.output import BusOutput
 from core.session.document import Session
