@@ -5,6 +5,7 @@ Counting is in frames at the source's rate. What warps sound along it is `core.w
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Final, Literal
@@ -161,9 +162,9 @@ def _smooth(anchors: Sequence[Anchor]) -> list[Vertex]:
     F. N. Fritsch & J. Butland, "A method for constructing local monotone piecewise cubic interpolants", SIAM J. Sci.
     Stat. Comput. 5, 1984: the slope at an anchor is the weighted harmonic mean of those on its sides.
     """
-    steps = [(b[0] - a[0], (b[1] - a[1]) / (b[0] - a[0])) for a, b in zip(anchors, anchors[1:], strict=False)]
+    steps = [(b[0] - a[0], (b[1] - a[1]) / (b[0] - a[0])) for a, b in itertools.pairwise(anchors)]
     slopes = [1.0]
-    for (h0, m0), (h1, m1) in zip(steps, steps[1:], strict=False):
+    for (h0, m0), (h1, m1) in itertools.pairwise(steps):
         w0, w1 = 2 * h1 + h0, h1 + 2 * h0
         slopes.append((w0 + w1) / (w0 / m0 + w1 / m1))
     slopes.append(1.0)
