@@ -36,23 +36,28 @@ FORGOTTEN_DB_S: Final = 6.0
 MOST_RISE_DB: Final = 30.0
 """What one band can count for at most, so that what comes out of silence is no wonder."""
 
-RISE_DB: Final = 2.5
+RISE_DB: Final = 1.2
 """By how much an attack lifts the spectrum more than is usual around it, mean over the bands."""
-USUAL_SHARE: Final = 0.6
+USUAL_SHARE: Final = 0.8
 """And by such a share of what is usual: where much goes on, more of it is chance."""
 USUAL_HOPS: Final = 64
 """What is usual is the median over so many hops before and after."""
-APART_HOPS: Final = 6
+APART_HOPS: Final = 4
 
-BEFORE_HOPS: Final = 8
-AFTER_HOPS: Final = 3
+KNOWN_HOPS: Final = 5
+"""What sounds on is learnt from so many hops."""
+SEARCH_HOPS: Final = 4
+"""An attack is looked for from so many hops before the summit that it makes,"""
+AFTER_HOPS: Final = 2
+"""to so many after it."""
+BEFORE_HOPS: Final = SEARCH_HOPS + KNOWN_HOPS - 1
 ORDER: Final = 16
 """Of the linear prediction that takes away what sounds on."""
 RATIO_DB: Final = 3.0
 """What is not predicted must be so much stronger after an attack than before it."""
+LIKELIER: Final = 30.0
+"""And the change that much likelier than none, as a logarithm: noise has 25 once in many hours."""
 SMOOTH_SECONDS: Final = 0.0005
-LEAD_DB: Final = 6.0
-"""An attack begins where what is not predicted first stands so far above what it was."""
 
 
 class Heard(NamedTuple):
@@ -263,18 +268,16 @@ class _Placer:
 
     def place(self, near: int) -> int | None:
         """The frame at which the attack near a frame begins; None where nothing begins."""
-        first = near - BEFORE_HOPS * self._hop - self._first
-        end = near + AFTER_HOPS * self._hop - self._first
-        heard = self._held[:, max(0, first) : end]
-        if heard.shape[1] <= ORDER + 1:
+        start = near - BEFORE_HOPS * self._hop
+        heard = self._held[:, start - self._first : near + AFTER_HOPS * self._hop - self._first]
+        search = (BEFORE_HOPS - SEARCH_HOPS) * self._hop
+        if heard.shape[1] <= max(search, KNOWN_HOPS * self._hop, ORDER + 1):
             return None
-        start = self._first + max(0, first)
-        known = min(heard.shape[1], (BEFORE_HOPS - 3) * self._hop)
-        power = _unpredicted(heard, known)
-        begin = _beginning(power[(BEFORE_HOPS - 4) * self._hop :], self._smooth)
+        power = _unpredicted(heard, KNOWN_HOPS * self._hop)
+        begin = _beginning(power[search:], self._smooth)
         if begin is None:
             return None
-        frame = max(0, start + (BEFORE_HOPS - 4) * self._hop + begin)
+        frame = max(0, start + search + begin)
         return frame if frame >= self._hop or self._dies_away() else None
 
     def _dies_away(self) -> bool:
@@ -322,6 +325,7 @@ def _beginning(power: NDArray[np.float64], smooth: int) -> int | None:
     likelihood = counts * np.log(before) + (summit - counts) * np.log(np.maximum(after, floor))
     begin = int(np.argmin(likelihood)) + 1
     usual = float(before[begin - 1])
-    if float(after[begin - 1]) < 10.0 ** (RATIO_DB / 10.0) * usual:
+    gain = summit * np.log(sums[-1] / summit) - likelihood[begin - 1]
+    if gain < LIKELIER or float(after[begin - 1]) < 10.0 ** (RATIO_DB / 10.0) * usual:
         return None
     return begin
