@@ -36,6 +36,11 @@ FORGOTTEN_DB_S: Final = 6.0
 MOST_RISE_DB: Final = 30.0
 """What one band can count for at most, so that what comes out of silence is no wonder."""
 
+TONE_HOPS: Final = 8
+"""Tones are heard so far apart, through windows twice as long."""
+TONES_HZ: Final = (65.4, 2093.0)
+TONES: Final = 12
+
 RISE_DB: Final = 1.2
 """By how much an attack lifts the spectrum more than is usual around it, mean over the bands."""
 USUAL_SHARE: Final = 0.8
@@ -75,6 +80,9 @@ class Heard(NamedTuple):
     """Of all that is heard, float32 [hops]."""
     low: NDArray[np.float32]
     """Of what is below 150 Hz, as kicks are, float32 [hops]."""
+    tones: NDArray[np.float32]
+    """How much of each of the twelve tones of an octave sounds, all octaves together, every `TONE_HOPS` hops: float32
+    [tones, 12]."""
     onsets: NDArray[np.int64]
     """The frames at which attacks begin, rising, int64 [attacks]."""
     strengths_db: NDArray[np.float32]
@@ -106,6 +114,7 @@ class Listener:
         self._info = info
         self._hop = max(1, round(HOP_SECONDS * info.sample_rate))
         self._spectra = _Rises(info, self._hop)
+        self._tones = _Tones(info, self._hop)
         self._picker = _Picker()
         self._placer = _Placer(info, self._hop)
         self._envelopes: list[NDArray[np.float32]] = []
@@ -114,6 +123,7 @@ class Listener:
     def push(self, block: Block) -> None:
         """Takes float64 [channels, frames]."""
         self._placer.push(block)
+        self._tones.push(block)
         self._take(self._spectra.push(block))
 
     def result(self) -> Heard:
@@ -130,6 +140,7 @@ class Listener:
             hop=self._hop,
             envelope=both[0],
             low=both[1],
+            tones=self._tones.result(),
             onsets=np.array(sorted(best), dtype=np.int64),
             strengths_db=np.array([best[frame] for frame in sorted(best)], dtype=np.float32),
         )
@@ -217,6 +228,40 @@ def _band_edges(bin_hz: float, bins: int) -> tuple[NDArray[np.int64], int]:
     edges_hz = LOWEST_HZ * 2.0 ** (np.arange(round(octaves * BANDS_AN_OCTAVE) + 1) / BANDS_AN_OCTAVE)
     edges = np.unique(np.clip(np.rint(edges_hz / bin_hz).astype(np.int64), 1, bins - 1))
     return edges, int(np.count_nonzero(edges * bin_hz < KICK_HZ))
+
+
+class _Tones:
+    """How much of each tone sounds: magnitudes folded into one octave, C first."""
+
+    def __init__(self, info: AudioInfo, hop: int) -> None:
+        self._step, self._window = TONE_HOPS * hop, 2 * TONE_HOPS * hop
+        self._size = int(fft.next_fast_len(self._window, True) or self._window)
+        self._shape = np.hanning(self._window + 2)[1:-1].astype(np.float32)
+        freqs_hz = np.fft.rfftfreq(self._size, 1.0 / info.sample_rate)
+        low_hz, high_hz = TONES_HZ
+        self._bins = np.flatnonzero((freqs_hz >= low_hz) & (freqs_hz <= high_hz))
+        tone = np.rint(TONES * np.log2(freqs_hz[self._bins] / low_hz)).astype(np.int64) % TONES
+        self._fold = np.eye(TONES, dtype=np.float32)[tone]
+        self._held = np.zeros((info.channels, self._window // 2), np.float32)
+        self._found: list[NDArray[np.float32]] = []
+
+    def push(self, block: Block) -> None:
+        """Takes float64 [channels, frames]."""
+        self._held = np.concatenate([self._held, block.astype(np.float32)], axis=1)
+        count = max(0, (self._held.shape[1] - self._window) // self._step + 1)
+        if not count:
+            return
+        power = np.zeros((count, len(self._bins)), np.float32)
+        for samples in self._held:
+            windows = np.lib.stride_tricks.sliding_window_view(samples, self._window)[:: self._step][:count]
+            spectra: NDArray[np.complex64] = np.asarray(fft.rfft(windows * self._shape, self._size))[:, self._bins]
+            power += np.square(spectra.real) + np.square(spectra.imag)
+        self._found.append(np.sqrt(power) @ self._fold)
+        self._held = self._held[:, count * self._step :]
+
+    def result(self) -> NDArray[np.float32]:
+        """Of all windows that are full, float32 [tones, 12]."""
+        return np.concatenate([np.zeros((0, TONES), np.float32), *self._found])
 
 
 class _Picker:
