@@ -1,0 +1,426 @@
+"""The linked stretch: a phase vocoder that is one linear operator for every sound that goes through it.
+
+Where it reads and how far it turns the phase of each bin comes from the map and the guide alone, so that sounds that
+add up to another still do when they are warped, channels keep the phase they have against each other, and what is not
+stretched is the source, sample for sample.
+
+Phases go on as in J. Laroche & M. Dolson, "Improved phase vocoder time-scale modification of audio", IEEE Trans. Speech
+Audio Process. 7(3), 1999: bins around a peak are locked to it. The advance of a peak is measured between two frames of
+the guide that are one hop apart, in place of a phase unwrapped: J. Bonada, "Automatic technique in frequency domain for
+near-lossless time-scale modification of audio", ICMC 2000. Before an attack those bins that it raises are brought home,
+to the phase they have in the source, so that the attack comes out as it was (A. Roebel, "A new approach to transient
+processing in the phase vocoder", DAFx 2003, resets them); steady partials go through it undisturbed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+from scipy import fft, ndimage, signal
+
+from core.audio.formats import BLOCK_FRAMES
+from core.warp.course import Course, Held, no_attacks
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from core.audio.formats import Block
+    from core.session.timemap import TimeMap
+    from core.warp.course import Attacks, Run
+    from core.warp.sound import Sound
+
+OVERLAP: Final = 6
+"""Frames that every sample is part of."""
+BLOCK: Final = 1 << 14
+"""Frames of target that are made at a time."""
+SPLICE_MS: Final = 5.0
+"""What is copied and what is stretched, which are alike there, go over into each other within this."""
+STEADY: Final = 2.5
+"""A partial whose power changes by less than this factor in an attack is none of its."""
+PROMINENT: Final = 4.0
+"""A partial's power over the mean around it."""
+WIDE_HZ: Final = 150.0
+"""How far around, on either side."""
+HOMEWARD: Final = 9
+"""Frames before a hold over which what the attack raises is brought home."""
+UNUSED: Final = 3e-6
+"""Bins that a band holds less of are left to the others."""
+KAISER: Final[Any] = ("kaiser", 11.0)
+"""Shape of the filters that part the bands: 110 dB down outside."""
+WINDOW: Final = ("kaiser", 7.5)
+"""Of analysis and synthesis: side lobes at -56 dB keep the partials of a chord apart."""
+THREADS: Final = 2
+
+
+class Voicing(msgspec.Struct, frozen=True):
+    """How the vocoder listens: windows in ms for bands that meet at `crossovers_hz`, and the hold around attacks.
+
+    `locked`: bins keep the phase they have against their peak; without, each goes its own way, which is more diffuse.
+    `attacks`: whether attacks of the guide are held, beside the anchors of the map.
+    """
+
+    windows_ms: tuple[float, ...]
+    crossovers_hz: tuple[float, ...]
+    hold_ms: float = 30.0
+    locked: bool = True
+    attacks: bool = True
+
+
+LINKED: Final = Voicing(windows_ms=(93.0, 46.0, 23.0), crossovers_hz=(700.0, 4000.0))
+TONES: Final = Voicing(windows_ms=(186.0, 93.0), crossovers_hz=(1500.0,), attacks=False)
+TEXTURE: Final = Voicing(windows_ms=(93.0,), crossovers_hz=(), locked=False, attacks=False)
+
+
+class LinkedWarp:
+    """A `Warper` of sounds that belong together.
+
+    `guide` is read once, beside `sounds`, all of `frames` frames at `sample_rate`. `attacks` are the guide's.
+    """
+
+    def __init__(
+        self,
+        guide: Sound,
+        sounds: Sequence[Sound],
+        time_map: TimeMap,
+        frames: int,
+        sample_rate: int,
+        attacks: Attacks,
+        voicing: Voicing = LINKED,
+    ) -> None:
+        hold = round(voicing.hold_ms * sample_rate / 1000.0)
+        at, strengths = attacks if voicing.attacks else no_attacks()
+        self._course = Course(time_map, frames, sample_rate, at, strengths, hold)
+        self.frames = self._course.frames
+        self._splice = max(1, round(SPLICE_MS * sample_rate / 1000.0))
+        self._guide = _Track(guide)
+        self._tracks = [_Track(sound) for sound in sounds]
+        self._bands = _bands(voicing, sample_rate, self._course, [sound.channels for sound in sounds])
+        self._slack = max(band.size for band in self._bands)
+        self._pool = ThreadPoolExecutor(THREADS)
+        self._start = 0
+        self._over = [np.zeros((sound.channels, 0)) for sound in sounds]
+
+    def read(self, frames: int) -> list[Block]:
+        """The next `frames` frames of every sound, float64 [channels, frames]; silent after the end."""
+        blocks = [self._over]
+        ready = self._over[0].shape[1]
+        while ready < frames:
+            blocks.append(self._next())
+            ready += BLOCK
+        whole = [np.concatenate(parts, axis=1) for parts in zip(*blocks, strict=True)]
+        self._over = [each[:, frames:] for each in whole]
+        return [np.ascontiguousarray(each[:, :frames]) for each in whole]
+
+    def _next(self) -> list[Block]:
+        """The next block of target of every sound."""
+        start = self._start
+        end = self._start = start + BLOCK
+        if start >= self.frames:
+            return [np.zeros((track.channels, BLOCK)) for track in self._tracks]
+        near = self._course.runs_within(start - self._splice, end + self._splice)
+        copies = [run for run in (run.cut(start, end) for run in near) if run.end > run.start]
+        plans = [band.plan(end) for band in self._bands]
+        self._load(copies, plans)
+        jobs = []
+        for band, plan in zip(self._bands, plans, strict=True):
+            if len(plan.targets):
+                turns = band.turns(plan, self._guide)
+                jobs += [
+                    self._pool.submit(band.add, plan, turns, number, track, start)
+                    for number, track in enumerate(self._tracks)
+                ]
+        for job in jobs:
+            job.result()
+        stretched = [band.give() for band in self._bands]
+        made = []
+        for number, track in enumerate(self._tracks):
+            block = sum(given[number] for given in stretched[1:]) + stretched[0][number]
+            self._splice_in(block, track, near, start)
+            for run in copies:
+                block[:, run.start - start : run.end - start] = track.piece(run.start + run.shift, run.end + run.shift)
+            block[:, max(0, self.frames - start) :] = 0.0
+            made.append(block)
+        return made
+
+    def _load(self, copies: Sequence[Run], plans: Sequence[_Plan]) -> None:
+        """Has every sound at hand as far as this block needs it, and lets go of what no later one will."""
+        lows = [run.start + run.shift for run in copies] + [plan.low for plan in plans if len(plan.targets)]
+        highs = [run.end + run.shift for run in copies] + [plan.high for plan in plans if len(plan.targets)]
+        low, high = min(lows) - self._slack - self._splice, max(highs) + self._splice
+        for track in (self._guide, *self._tracks):
+            track.load(low, high)
+
+    def _splice_in(self, block: Block, track: _Track, runs: Sequence[Run], start: int) -> None:
+        """Fades from what is stretched on either side of a run into what is copied."""
+        for run in runs:
+            for edge, rising, room in ((run.start, True, run.before), (run.end, False, run.after)):
+                splice = min(self._splice, room // 2)
+                first, last = (edge - splice, edge) if rising else (edge, edge + splice)
+                low, high = max(first, start, 0), min(last, start + block.shape[1], self.frames)
+                if low >= high:
+                    continue
+                share = (np.arange(low, high) - first + 0.5) / splice
+                weight = share if rising else 1.0 - share
+                piece = track.piece(low + run.shift, high + run.shift)
+                block[:, low - start : high - start] += weight * (piece - block[:, low - start : high - start])
+
+
+class _Track:
+    """As much of a sound as is needed: frames from `at` on; silence before its first one."""
+
+    def __init__(self, sound: Sound) -> None:
+        self.channels = sound.channels
+        self._sound = sound
+        self._at: int | None = None
+        self._block = np.zeros((sound.channels, 0))
+
+    def load(self, low: int, high: int) -> None:
+        """Has frames `low` to `high` at hand, and lets go of those before."""
+        if self._at is None:
+            self._at = min(low, 0)
+            self._block = np.zeros((self.channels, -self._at))
+        dropped = min(max(0, low - self._at), self._block.shape[1])
+        self._at += dropped
+        parts = [self._block[:, dropped:]]
+        end = self._at + parts[0].shape[1]
+        while end < low:  # the block is empty then
+            skipped = min(BLOCK_FRAMES, low - end)
+            self._sound.read(skipped)
+            end = self._at = end + skipped
+        if end < high:
+            parts.append(self._sound.read(high - end))
+        self._block = np.concatenate(parts, axis=1)
+
+    def piece(self, low: int, high: int) -> Block:
+        """Frames `low` to `high`, a view."""
+        assert self._at is not None
+        return self._block[:, low - self._at : high - self._at]
+
+    def pieces(self, starts: NDArray[np.int64], size: int) -> Block:
+        """Frames from every start on, float64 [channels, starts, size]."""
+        assert self._at is not None
+        return np.lib.stride_tricks.sliding_window_view(self._block, size, axis=1)[:, starts - self._at]
+
+
+class _Plan(NamedTuple):
+    """Frames that a band makes next: target and source frame at the middle of each, rising.
+
+    `low` and `high`: what of the source is needed for them.
+    """
+
+    targets: NDArray[np.int64]
+    sources: NDArray[np.int64]
+    low: int
+    high: int
+
+
+class _Band:
+    """One range of frequencies with a window of its own: frames of `size`, a hop of `hop`, bins `bins`."""
+
+    def __init__(
+        self, size: int, mask: NDArray[np.float64], rate: int, course: Course, channels: Sequence[int], *, locked: bool
+    ) -> None:
+        self.size = size
+        self.hop = size // OVERLAP
+        used = np.flatnonzero(np.abs(mask) > UNUSED)
+        self._bins = slice(int(used[0]), int(used[-1]) + 1)
+        self._mask = mask[self._bins]
+        self._window = _window(size)
+        self._closing = _closing(self._window, self.hop)
+        self._turn_per_frame = 2.0 * np.pi / size * np.arange(self._bins.start, self._bins.stop)
+        self._spread = max(1, round(WIDE_HZ * size / rate))
+        self._course = course
+        self._locked = locked
+        self._next = -(size // 2) // self.hop
+        self._last: tuple[int, int] | None = None
+        """Target and source frame of the frame before."""
+        self._spectrum: NDArray[np.complex128] | None = None
+        """The guide's in the last frame that was made."""
+        self._turned = np.ones(len(self._mask), complex)
+        self._raised: tuple[Held | None, NDArray[np.bool_]] = None, np.zeros(len(self._mask), bool)
+        self._sums = [np.zeros((count, 2 * size + BLOCK)) for count in channels]
+
+    def plan(self, end: int) -> _Plan:
+        """The frames that sound before target frame `end` and were not made yet, those over copied sound left out."""
+        last = -(-(end + self.size // 2) // self.hop)
+        targets = np.arange(self._next, last, dtype=np.int64) * self.hop
+        self._next = last
+        half = self.size // 2
+        targets = targets[self._course.stretched(targets - half, targets + half)]
+        sources = self._course.source(targets)
+        if not len(targets):
+            return _Plan(targets, sources, 0, 0)
+        ahead = int(targets[-1]) + (HOMEWARD + 1) * self.hop
+        held = self._course.held_within(int(targets[0]), ahead)
+        high = max(int(sources[-1]), *(each.source + half for each in held), int(sources[-1])) + half
+        low = min(int(sources[0]) - self.hop, *(each.source - half for each in held), int(sources[0])) - half
+        return _Plan(targets, sources, low, high)
+
+    def analyse(self, track: _Track, at: NDArray[np.int64]) -> NDArray[np.complex128]:
+        """Spectra [channels, frames, bins used] of a sound around source frames."""
+        framed = track.pieces(at - self.size // 2, self.size) * self._window
+        return np.asarray(fft.rfft(framed, axis=-1))[..., self._bins]
+
+    def turns(self, plan: _Plan, guide: _Track) -> NDArray[np.complex128]:
+        """How far every bin of every frame of a plan is turned, complex [frames, bins used] of magnitude 1."""
+        here = self.analyse(guide, plan.sources)
+        before = self.analyse(guide, plan.sources - self.hop)
+        last = here[:, :1] if self._spectrum is None else self._spectrum
+        lasts = np.concatenate([last, here[:, :-1]], axis=1)
+        advances = (lasts * before.conj()).sum(axis=0)
+        regions = _regions((here.real**2 + here.imag**2).sum(axis=0), locked=self._locked)
+        found = np.empty((len(plan.targets), len(self._mask)), complex)
+        for number, (target, source) in enumerate(zip(plan.targets.tolist(), plan.sources.tolist(), strict=True)):
+            if self._last is None or target - self._last[0] != self.hop:
+                self._turned = np.ones_like(self._turned)
+            elif source - self._last[1] != self.hop:
+                self._turned = self._go_on(advances[number], *regions[number], self.hop - (source - self._last[1]))
+            self._bring_home(target, guide)
+            self._last = target, source
+            found[number] = self._turned
+        self._spectrum = here[:, -1:]
+        return found
+
+    def _go_on(
+        self, advance: NDArray[np.complex128], peaks: NDArray[np.int64], owner: NDArray[np.int64], late: int
+    ) -> NDArray[np.complex128]:
+        """The turns of a frame from those of the one before, and by how much each bin went on meanwhile.
+
+        Every bin is turned as its peak, `peaks[owner]`, by what that and its neighbours say. Where the guide is silent
+        a bin goes on as a tone in its middle would, over the `late` frames it is behind.
+        """
+        turned = np.zeros(len(advance) + 2, complex)
+        np.multiply(self._turned, advance, out=turned[1:-1])
+        at_peaks = turned[peaks] + turned[peaks + 1] + turned[peaks + 2] if self._locked else turned[1:-1]
+        size = np.abs(at_peaks)
+        if size.all():
+            return np.asarray(at_peaks / size, complex)[owner]
+        size[size == 0.0] = 1.0
+        alone = self._turned[peaks] * np.exp(1j * late * self._turn_per_frame[peaks])
+        return np.where(at_peaks == 0.0, alone, at_peaks / size)[owner]
+
+    def _bring_home(self, target: int, guide: _Track) -> None:
+        """Turns what the next attack raises back to where it is in the source, over the last frames before its hold."""
+        held = self._course.held_from(target)
+        if held is None:
+            return
+        away = max(0, -(-(held.start - target) // self.hop))
+        if away > HOMEWARD:
+            return
+        if self._raised[0] is not held:
+            self._raised = held, self._rising(held, guide)
+        raised = self._raised[1]
+        angle = np.angle(self._turned[raised]) * (away / (away + 1.0))
+        self._turned = self._turned.copy()
+        self._turned[raised] = np.exp(1j * angle)
+
+    def _rising(self, held: Held, guide: _Track) -> NDArray[np.bool_]:
+        """Which bins an attack raises."""
+        if held.whole:
+            return np.ones(len(self._mask), bool)
+        at = np.asarray([held.source - self.size // 2, held.source + self.size // 4], np.int64)
+        spectra = self.analyse(guide, at)
+        powers = (spectra.real**2 + spectra.imag**2).sum(axis=0)
+        before, after = ndimage.maximum_filter1d(powers, 3, axis=-1)
+        around = ndimage.uniform_filter1d(powers, 2 * self._spread + 1, axis=-1, mode="nearest")
+        steady = (after < STEADY * before) & (before < STEADY * after)
+        return ~(steady & (np.minimum(before, after) > PROMINENT * around.min(axis=0)))
+
+    def add(self, plan: _Plan, turns: NDArray[np.complex128], number: int, track: _Track, start: int) -> None:
+        """Adds a sound's frames to what was made of it, which begins at target frame `start` less `size`."""
+        spectra = np.zeros((track.channels, len(plan.targets), self.size // 2 + 1), complex)
+        spectra[..., self._bins] = self.analyse(track, plan.sources) * (turns * self._mask)
+        made = np.asarray(fft.irfft(spectra, self.size, axis=-1))
+        made *= self._closing
+        sums = self._sums[number]
+        for frame, target in enumerate((plan.targets - self.size // 2 - start + self.size).tolist()):
+            sums[:, target : target + self.size] += made[:, frame]
+
+    def give(self) -> list[Block]:
+        """The next block of target of every sound."""
+        given = []
+        for number, sums in enumerate(self._sums):
+            given.append(sums[:, self.size : self.size + BLOCK].copy())
+            self._sums[number] = np.concatenate([sums[:, BLOCK:], np.zeros((len(sums), BLOCK))], axis=1)
+        return given
+
+
+def _window(size: int) -> NDArray[np.float64]:
+    return np.asarray(signal.get_window(WINDOW, size), np.float64)
+
+
+def _closing(window: NDArray[np.float64], hop: int) -> NDArray[np.float64]:
+    """The synthesis window with which frames that were cut out by `window` add up to what they came from."""
+    places = np.arange(len(window)) % hop
+    return window / np.bincount(places, window**2)[places]
+
+
+def _regions(powers: NDArray[np.float64], *, locked: bool) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """For frames of powers [frames, bins]: their peaks, and for every bin the place of the peak that it belongs to.
+
+    Peaks are louder than the two bins on either side; between two of them a region ends half-way. Without locking, or
+    in a silent frame, every bin is its own.
+    """
+    frames, bins = powers.shape
+    alone = np.arange(bins), np.arange(bins)
+    if not locked:
+        return [alone] * frames
+    wide = np.pad(powers, ((0, 0), (2, 2)), constant_values=-1.0)
+    here = wide[:, 2:-2]
+    top = (
+        (here > wide[:, 1:-3]) & (here >= wide[:, 3:-1]) & (here > wide[:, :-4]) & (here >= wide[:, 4:]) & (here > 0.0)
+    )
+    found = []
+    for row in top:
+        peaks = np.flatnonzero(row)
+        if not len(peaks):
+            found.append(alone)
+            continue
+        starts = np.zeros(bins, np.int64)
+        starts[(peaks[:-1] + peaks[1:] + 1) // 2] = 1
+        found.append((peaks, starts.cumsum()))
+    return found
+
+
+def _window_frames(window_ms: float, sample_rate: int) -> int:
+    """The power of two nearest to a window's length, and not below 64."""
+    return 1 << max(6, round(math.log2(window_ms * sample_rate / 1000.0)))
+
+
+def _bands(voicing: Voicing, sample_rate: int, course: Course, channels: Sequence[int]) -> list[_Band]:
+    """The bands of a voicing that this rate has anything of.
+
+    They are cut out by linear-phase low-passes whose differences add up to 1. Windowed frames shorten a filter's
+    response by their own autocorrelation; that is taken out of it beforehand, so that what is not turned adds up to the
+    source.
+    """
+    sizes = [_window_frames(ms, sample_rate) for ms in voicing.windows_ms]
+    reach = min(sizes) // 4
+    lows: list[NDArray[np.float64]] = [np.zeros(2 * reach + 1)]
+    for crossover_hz in voicing.crossovers_hz:
+        share = min(2.0 * crossover_hz / sample_rate, 1.0)
+        whole = np.zeros(2 * reach + 1)
+        whole[reach] = 1.0
+        lows.append(
+            whole if share >= 1.0 else np.asarray(signal.firwin(2 * reach + 1, share, window=KAISER), np.float64)
+        )
+    lows.append(np.zeros(2 * reach + 1))
+    lows[-1][reach] = 1.0
+    bands = []
+    for place, size in enumerate(sizes):
+        response = lows[place + 1] - lows[place]
+        spectrum = np.fft.rfft(_window(size), 2 * size)
+        alike = np.fft.irfft(np.abs(spectrum) ** 2)[: reach + 1]
+        alike = alike / alike[0]
+        circle = np.zeros(size)
+        circle[: reach + 1] = response[reach:] / alike
+        circle[-reach:] = response[:reach] / alike[:0:-1]
+        mask = np.fft.rfft(circle).real
+        if np.abs(mask).max() > UNUSED:
+            bands.append(_Band(size, mask, sample_rate, course, channels, locked=voicing.locked))
+    return bands
