@@ -23,8 +23,8 @@ import msgspec
 import numpy as np
 from scipy import fft, ndimage, signal
 
-from core.audio.formats import BLOCK_FRAMES
 from core.warp.course import Course, Held, no_attacks
+from core.warp.window import Window
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,6 +55,8 @@ KAISER: Final[Any] = ("kaiser", 11.0)
 WINDOW: Final = ("kaiser", 7.5)
 """Of analysis and synthesis: side lobes at -56 dB keep the partials of a chord apart."""
 THREADS: Final = 2
+AT_ONCE: Final = 1
+"""Channels that a thread stretches together."""
 
 
 class Voicing(msgspec.Struct, frozen=True):
@@ -97,65 +99,62 @@ class LinkedWarp:
         self._course = Course(time_map, frames, sample_rate, at, strengths, hold)
         self.frames = self._course.frames
         self._splice = max(1, round(SPLICE_MS * sample_rate / 1000.0))
-        self._guide = _Track(guide)
-        self._tracks = [_Track(sound) for sound in sounds]
-        self._bands = _bands(voicing, sample_rate, self._course, [sound.channels for sound in sounds])
+        self._guide = Window([guide], frames)
+        self._sounds = Window(sounds, frames)
+        # what threads take on at a time; little enough to stay in their caches
+        self._parts = [slice(first, first + AT_ONCE) for first in range(0, self._sounds.channels, AT_ONCE)]
+        self._bands = _bands(voicing, sample_rate, self._course, self._sounds.channels)
         self._slack = max(band.size for band in self._bands)
         self._pool = ThreadPoolExecutor(THREADS)
         self._start = 0
-        self._over = [np.zeros((sound.channels, 0)) for sound in sounds]
+        self._over = np.zeros((self._sounds.channels, 0))
 
     def read(self, frames: int) -> list[Block]:
         """The next `frames` frames of every sound, float64 [channels, frames]; silent after the end."""
         blocks = [self._over]
-        ready = self._over[0].shape[1]
+        ready = self._over.shape[1]
         while ready < frames:
             blocks.append(self._next())
             ready += BLOCK
-        whole = [np.concatenate(parts, axis=1) for parts in zip(*blocks, strict=True)]
-        self._over = [each[:, frames:] for each in whole]
-        return [np.ascontiguousarray(each[:, :frames]) for each in whole]
+        whole = np.concatenate(blocks, axis=1)
+        self._over = whole[:, frames:]
+        return self._sounds.split(whole[:, :frames])
 
-    def _next(self) -> list[Block]:
-        """The next block of target of every sound."""
+    def _next(self) -> Block:
+        """The next block of target, all channels."""
         start = self._start
         end = self._start = start + BLOCK
         if start >= self.frames:
-            return [np.zeros((track.channels, BLOCK)) for track in self._tracks]
+            return np.zeros((self._sounds.channels, BLOCK))
         near = self._course.runs_within(start - self._splice, end + self._splice)
         copies = [run for run in (run.cut(start, end) for run in near) if run.end > run.start]
         plans = [band.plan(end) for band in self._bands]
-        self._load(copies, plans)
+        guide, heard = self._excerpts(copies, [plan for plan in plans if len(plan.targets)])
         jobs = []
         for band, plan in zip(self._bands, plans, strict=True):
             if len(plan.targets):
-                turns = band.turns(plan, self._guide)
-                jobs += [
-                    self._pool.submit(band.add, plan, turns, number, track, start)
-                    for number, track in enumerate(self._tracks)
-                ]
+                turns = band.turns(plan, guide)
+                jobs += [self._pool.submit(band.add, plan, turns, heard, part, start) for part in self._parts]
         for job in jobs:
             job.result()
-        stretched = [band.give() for band in self._bands]
-        made = []
-        for number, track in enumerate(self._tracks):
-            block = sum(given[number] for given in stretched[1:]) + stretched[0][number]
-            self._splice_in(block, track, near, start)
-            for run in copies:
-                block[:, run.start - start : run.end - start] = track.piece(run.start + run.shift, run.end + run.shift)
-            block[:, max(0, self.frames - start) :] = 0.0
-            made.append(block)
-        return made
+        block = np.sum([band.give() for band in self._bands], axis=0)
+        self._splice_in(block, heard, near, start)
+        for run in copies:
+            block[:, run.start - start : run.end - start] = heard.piece(run.start + run.shift, run.end + run.shift)
+        block[:, max(0, self.frames - start) :] = 0.0
+        return block
 
-    def _load(self, copies: Sequence[Run], plans: Sequence[_Plan]) -> None:
-        """Has every sound at hand as far as this block needs it, and lets go of what no later one will."""
-        lows = [run.start + run.shift for run in copies] + [plan.low for plan in plans if len(plan.targets)]
-        highs = [run.end + run.shift for run in copies] + [plan.high for plan in plans if len(plan.targets)]
+    def _excerpts(self, copies: Sequence[Run], plans: Sequence[_Plan]) -> tuple[_Excerpt, _Excerpt]:
+        """What a block needs of the guide and of the sounds; what no later one will need is let go of."""
+        lows = [run.start + run.shift for run in copies] + [plan.low for plan in plans]
+        highs = [run.end + run.shift for run in copies] + [plan.high for plan in plans]
         low, high = min(lows) - self._slack - self._splice, max(highs) + self._splice
-        for track in (self._guide, *self._tracks):
-            track.load(low, high)
+        found = _Excerpt(low, self._guide.piece(low, high)), _Excerpt(low, self._sounds.piece(low, high))
+        self._guide.forget(low)
+        self._sounds.forget(low)
+        return found
 
-    def _splice_in(self, block: Block, track: _Track, runs: Sequence[Run], start: int) -> None:
+    def _splice_in(self, block: Block, heard: _Excerpt, runs: Sequence[Run], start: int) -> None:
         """Fades from what is stretched on either side of a run into what is copied."""
         for run in runs:
             for edge, rising, room in ((run.start, True, run.before), (run.end, False, run.after)):
@@ -166,45 +165,23 @@ class LinkedWarp:
                     continue
                 share = (np.arange(low, high) - first + 0.5) / splice
                 weight = share if rising else 1.0 - share
-                piece = track.piece(low + run.shift, high + run.shift)
+                piece = heard.piece(low + run.shift, high + run.shift)
                 block[:, low - start : high - start] += weight * (piece - block[:, low - start : high - start])
 
 
-class _Track:
-    """As much of a sound as is needed: frames from `at` on; silence before its first one."""
+class _Excerpt(NamedTuple):
+    """Frames of the source from `start` on, float64 [channels, frames]."""
 
-    def __init__(self, sound: Sound) -> None:
-        self.channels = sound.channels
-        self._sound = sound
-        self._at: int | None = None
-        self._block = np.zeros((sound.channels, 0))
-
-    def load(self, low: int, high: int) -> None:
-        """Has frames `low` to `high` at hand, and lets go of those before."""
-        if self._at is None:
-            self._at = min(low, 0)
-            self._block = np.zeros((self.channels, -self._at))
-        dropped = min(max(0, low - self._at), self._block.shape[1])
-        self._at += dropped
-        parts = [self._block[:, dropped:]]
-        end = self._at + parts[0].shape[1]
-        while end < low:  # the block is empty then
-            skipped = min(BLOCK_FRAMES, low - end)
-            self._sound.read(skipped)
-            end = self._at = end + skipped
-        if end < high:
-            parts.append(self._sound.read(high - end))
-        self._block = np.concatenate(parts, axis=1)
+    start: int
+    block: Block
 
     def piece(self, low: int, high: int) -> Block:
-        """Frames `low` to `high`, a view."""
-        assert self._at is not None
-        return self._block[:, low - self._at : high - self._at]
+        """Source frames `low` to `high`, a view."""
+        return self.block[:, low - self.start : high - self.start]
 
     def pieces(self, starts: NDArray[np.int64], size: int) -> Block:
         """Frames from every start on, float64 [channels, starts, size]."""
-        assert self._at is not None
-        return np.lib.stride_tricks.sliding_window_view(self._block, size, axis=1)[:, starts - self._at]
+        return np.lib.stride_tricks.sliding_window_view(self.block, size, axis=1)[:, starts - self.start]
 
 
 class _Plan(NamedTuple):
@@ -223,7 +200,7 @@ class _Band:
     """One range of frequencies with a window of its own: frames of `size`, a hop of `hop`, bins `bins`."""
 
     def __init__(
-        self, size: int, mask: NDArray[np.float64], rate: int, course: Course, channels: Sequence[int], *, locked: bool
+        self, size: int, mask: NDArray[np.float64], rate: int, course: Course, channels: int, *, locked: bool
     ) -> None:
         self.size = size
         self.hop = size // OVERLAP
@@ -243,7 +220,7 @@ class _Band:
         """The guide's in the last frame that was made."""
         self._turned = np.ones(len(self._mask), complex)
         self._raised: tuple[Held | None, NDArray[np.bool_]] = None, np.zeros(len(self._mask), bool)
-        self._sums = [np.zeros((count, 2 * size + BLOCK)) for count in channels]
+        self._sums = np.zeros((channels, 2 * size + BLOCK))
 
     def plan(self, end: int) -> _Plan:
         """The frames that sound before target frame `end` and were not made yet, those over copied sound left out."""
@@ -261,12 +238,12 @@ class _Band:
         low = min(int(sources[0]) - self.hop, *(each.source - half for each in held), int(sources[0])) - half
         return _Plan(targets, sources, low, high)
 
-    def analyse(self, track: _Track, at: NDArray[np.int64]) -> NDArray[np.complex128]:
+    def analyse(self, heard: _Excerpt, at: NDArray[np.int64]) -> NDArray[np.complex128]:
         """Spectra [channels, frames, bins used] of a sound around source frames."""
-        framed = track.pieces(at - self.size // 2, self.size) * self._window
+        framed = heard.pieces(at - self.size // 2, self.size) * self._window
         return np.asarray(fft.rfft(framed, axis=-1))[..., self._bins]
 
-    def turns(self, plan: _Plan, guide: _Track) -> NDArray[np.complex128]:
+    def turns(self, plan: _Plan, guide: _Excerpt) -> NDArray[np.complex128]:
         """How far every bin of every frame of a plan is turned, complex [frames, bins used] of magnitude 1."""
         here = self.analyse(guide, plan.sources)
         before = self.analyse(guide, plan.sources - self.hop)
@@ -304,7 +281,7 @@ class _Band:
         alone = self._turned[peaks] * np.exp(1j * late * self._turn_per_frame[peaks])
         return np.where(at_peaks == 0.0, alone, at_peaks / size)[owner]
 
-    def _bring_home(self, target: int, guide: _Track) -> None:
+    def _bring_home(self, target: int, guide: _Excerpt) -> None:
         """Turns what the next attack raises back to where it is in the source, over the last frames before its hold."""
         held = self._course.held_from(target)
         if held is None:
@@ -319,7 +296,7 @@ class _Band:
         self._turned = self._turned.copy()
         self._turned[raised] = np.exp(1j * angle)
 
-    def _rising(self, held: Held, guide: _Track) -> NDArray[np.bool_]:
+    def _rising(self, held: Held, guide: _Excerpt) -> NDArray[np.bool_]:
         """Which bins an attack raises."""
         if held.whole:
             return np.ones(len(self._mask), bool)
@@ -331,22 +308,22 @@ class _Band:
         steady = (after < STEADY * before) & (before < STEADY * after)
         return ~(steady & (np.minimum(before, after) > PROMINENT * around.min(axis=0)))
 
-    def add(self, plan: _Plan, turns: NDArray[np.complex128], number: int, track: _Track, start: int) -> None:
-        """Adds a sound's frames to what was made of it, which begins at target frame `start` less `size`."""
-        spectra = np.zeros((track.channels, len(plan.targets), self.size // 2 + 1), complex)
-        spectra[..., self._bins] = self.analyse(track, plan.sources) * (turns * self._mask)
-        made = np.asarray(fft.irfft(spectra, self.size, axis=-1))
+    def add(self, plan: _Plan, turns: NDArray[np.complex128], heard: _Excerpt, part: slice, start: int) -> None:
+        """Adds the frames of some channels to what was made of them, which begins at target frame `start` - `size`."""
+        spectra = self.analyse(_Excerpt(heard.start, heard.block[part]), plan.sources) * (turns * self._mask)
+        whole = np.zeros((*spectra.shape[:2], self.size // 2 + 1), complex)
+        whole[..., self._bins] = spectra
+        made = np.asarray(fft.irfft(whole, self.size, axis=-1))
         made *= self._closing
-        sums = self._sums[number]
+        sums = self._sums[part]
         for frame, target in enumerate((plan.targets - self.size // 2 - start + self.size).tolist()):
             sums[:, target : target + self.size] += made[:, frame]
 
-    def give(self) -> list[Block]:
-        """The next block of target of every sound."""
-        given = []
-        for number, sums in enumerate(self._sums):
-            given.append(sums[:, self.size : self.size + BLOCK].copy())
-            self._sums[number] = np.concatenate([sums[:, BLOCK:], np.zeros((len(sums), BLOCK))], axis=1)
+    def give(self) -> Block:
+        """The next block of target."""
+        given = self._sums[:, self.size : self.size + BLOCK].copy()
+        self._sums[:, :-BLOCK] = self._sums[:, BLOCK:]
+        self._sums[:, -BLOCK:] = 0.0
         return given
 
 
@@ -392,7 +369,7 @@ def _window_frames(window_ms: float, sample_rate: int) -> int:
     return 1 << max(6, round(math.log2(window_ms * sample_rate / 1000.0)))
 
 
-def _bands(voicing: Voicing, sample_rate: int, course: Course, channels: Sequence[int]) -> list[_Band]:
+def _bands(voicing: Voicing, sample_rate: int, course: Course, channels: int) -> list[_Band]:
     """The bands of a voicing that this rate has anything of.
 
     They are cut out by linear-phase low-passes whose differences add up to 1. Windowed frames shorten a filter's
