@@ -39,6 +39,17 @@ Curve = Annotated[
 ]
 
 
+WarpMode = Annotated[
+    Literal["linked", "beats", "repitch", "tones", "texture", "rubberband"],
+    Meta(
+        title="warp mode",
+        description="how sound is carried along the map; all but rubberband add up to the warped sum",
+        extra={"unit": ""},
+    ),
+]
+MODES: Final = ("linked", "beats", "repitch", "tones", "texture", "rubberband")
+
+
 class TimeMap(Checked, frozen=True):
     """Anchors (source frame, target frame), both rising; at constant speed between them, or smoothly.
 
