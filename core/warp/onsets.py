@@ -55,6 +55,8 @@ SEARCH_HOPS: Final = 4
 """An attack is looked for from so many hops before the summit that it makes,"""
 AFTER_HOPS: Final = 2
 """to so many after it."""
+LOUD_HOPS: Final = 4
+"""How loud an attack is, so many hops say."""
 BEFORE_HOPS: Final = SEARCH_HOPS + KNOWN_HOPS - 1
 ORDER: Final = 16
 """Of the linear prediction that takes away what sounds on."""
@@ -87,6 +89,8 @@ class Heard(NamedTuple):
     """The frames at which attacks begin, rising, int64 [attacks]."""
     strengths_db: NDArray[np.float32]
     """By how much the spectrum rose there, float32 [attacks]."""
+    levels_db: NDArray[np.float32]
+    """How loud what begins there is, dB of a full-scale square wave in one channel, float32 [attacks]."""
 
 
 def listen(reader: AudioReader) -> Operation[Heard]:
@@ -118,7 +122,7 @@ class Listener:
         self._picker = _Picker()
         self._placer = _Placer(info, self._hop)
         self._envelopes: list[NDArray[np.float32]] = []
-        self._found: list[tuple[int, float]] = []
+        self._found: dict[int, tuple[float, float]] = {}
 
     def push(self, block: Block) -> None:
         """Takes float64 [channels, frames]."""
@@ -131,9 +135,8 @@ class Listener:
         self._take(self._spectra.last())
         self._place(self._picker.last())
         both = np.concatenate([np.zeros((2, 0), np.float32), *self._envelopes], axis=1)
-        best: dict[int, float] = {}
-        for frame, strength in self._found:
-            best[frame] = max(strength, best.get(frame, 0.0))
+        onsets = sorted(self._found)
+        figures = np.array([self._found[frame] for frame in onsets], dtype=np.float32).reshape(-1, 2)
         return Heard(
             sample_rate=self._info.sample_rate,
             frames=self._info.frames,
@@ -141,8 +144,9 @@ class Listener:
             envelope=both[0],
             low=both[1],
             tones=self._tones.result(),
-            onsets=np.array(sorted(best), dtype=np.int64),
-            strengths_db=np.array([best[frame] for frame in sorted(best)], dtype=np.float32),
+            onsets=np.array(onsets, dtype=np.int64),
+            strengths_db=figures[:, 0],
+            levels_db=figures[:, 1],
         )
 
     def _take(self, rises: NDArray[np.float32]) -> None:
@@ -153,7 +157,8 @@ class Listener:
         for place, strength in picked:
             frame = self._placer.place(place * self._hop)
             if frame is not None:
-                self._found.append((frame, strength))
+                known, _ = self._found.get(frame, (0.0, 0.0))
+                self._found[frame] = max(strength, known), self._placer.level_db(frame)
 
 
 class _Rises:
@@ -324,6 +329,12 @@ class _Placer:
             return None
         frame = max(0, start + search + begin)
         return frame if frame >= self._hop or self._dies_away() else None
+
+    def level_db(self, frame: int) -> float:
+        """How loud it is from a frame on that was heard lately."""
+        begin = frame - self._first
+        power = np.square(self._held[:, begin : begin + LOUD_HOPS * self._hop]).sum(axis=0)
+        return float(10.0 * np.log10(power.mean() + 1e-20)) if len(power) else -200.0
 
     def _dies_away(self) -> bool:
         """Whether the file begins with an attack: what sounds from its first frame on may as well go on as it was."""
