@@ -32,7 +32,7 @@ ROUNDING_FRAMES: Final = 1
 AT_ONCE_SECONDS: Final = 0.005
 """A first beat that comes so soon is taken for the beginning: no bar is as short."""
 LEADS: Final = (0.5, 0.25, 0.125, 0.0625)
-"""What is before the first beat, in quarters, where it is less than half a beat."""
+"""What is before the first beat, in quarters, where it is less than a beat."""
 _PLAY: Final = 1e-3
 """Where a bar begins is known to so many quarters, or bars, in a file that counts in time."""
 HOW: Final = "write a bar or a time, then the tempo, and a time signature if it changes: 1 120 4/4"
@@ -174,8 +174,8 @@ def of_warped(time_map: TimeMap, beats: Beats, *, whole_microseconds: bool = Fal
     """The tempo map of what a recording with these beats becomes, each beat a quarter, exact to a frame.
 
     Quarter 0 is the first frame of the result; what comes before the first beat is a number of beats of its own, or a
-    part of one, unless it is less than 5 ms. With `whole_microseconds` every quarter is as long as MIDI can say. Raises UnbakeError where fewer than
-    two beats are left.
+    part of one, unless it is less than 5 ms. With `whole_microseconds` every quarter is as long as MIDI can say. Raises
+    UnbakeError where fewer than two beats are left.
     """
     drawn = Drawn(time_map, beats.frames)
     rate = float(beats.sample_rate)
@@ -191,7 +191,8 @@ def of_warped(time_map: TimeMap, beats: Beats, *, whole_microseconds: bool = Fal
     changes = [Change(0.0, 60.0 * lead / _grained(times[0], lead, grain))] if lead else []
     start = _grained(times[0], lead, grain)
     for first, step in _runs(times, start, ROUNDING_FRAMES / rate, grain):
-        changes.append(Change(lead + first, 60.0 / step))
+        if not changes or not math.isclose(changes[-1].bpm, 60.0 / step, rel_tol=1e-9):
+            changes.append(Change(lead + first, 60.0 / step))
     begins = [at for at, number in enumerate(kept) if places[number].beat == 1]
     return TempoMap(changes, _signatures(lead, begins, beats.meter))
 
@@ -199,9 +200,8 @@ def of_warped(time_map: TimeMap, beats: Beats, *, whole_microseconds: bool = Fal
 def _lead(seconds: float, beat_seconds: float) -> float:
     """In how many quarters to count what comes before the first beat."""
     beats = seconds / beat_seconds
-    if beats >= 0.5:
-        return float(max(1, round(beats)))
-    return min(LEADS, key=lambda lead: abs(math.log(lead / beats)))
+    whole = float(max(1, round(beats)))
+    return min((whole, *LEADS), key=lambda lead: abs(math.log(lead / beats)))
 
 
 def _grained(seconds: float, quarters: float, grain: float | None) -> float:

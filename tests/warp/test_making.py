@@ -331,7 +331,7 @@ def test_beats_of_a_compound_bar_are_its_own_notes() -> None:
 
 def test_real_midi_files_say_their_tempo(data: Path) -> None:
     songs = {path.stem: read_midi(path) for path in sorted((data / "midi").glob("*.mid"))}
-    assert songs["arena-rock"].changes[1].bpm == pytest.approx(140.0, abs=0.001)
+    assert [change.bpm for change in songs["arena-rock"].changes] == pytest.approx([110.0, 140.0], abs=0.001)
     assert songs["arena-rock"].seconds(40.0) == pytest.approx(40 * 60 / 110, abs=1e-4)
     assert songs["math-metal"].signatures[0][1:] == (6, 4)
     assert len(songs["math-metal"].changes) == 40
@@ -382,7 +382,7 @@ def test_tempo_text_counts_in_bars_or_in_time() -> None:
     assert bars.signatures == (Signature(0.0, 4, 4), Signature(16.0, 3, 4))
     times = read_tempo_text("0:00 120\n30s 90\n1:00 60 6/8\n")
     assert [change.quarter for change in times.changes] == [0.0, 60.0, 105.0]
-    assert times.signatures[1] == Signature(105.0, 6, 8)
+    assert times.signatures[1:] == (Signature(105.0, 6, 8),)
 
 
 @pytest.mark.parametrize(
