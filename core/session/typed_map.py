@@ -18,6 +18,10 @@ _FRAMES = re.compile(r"\d{1,15}")
 _BEAT = re.compile(r"(\d{1,6})\.(\d{1,2})(?:\.(\d{2}))?")
 
 
+class NeedsBeats(UnbakeError):
+    """Something is counted in beats, and none are known."""
+
+
 def read(text: str, sample_rate: int, find_beat: FindBeat | None = None, where: str | None = None) -> TimeMap:
     """Places of the source in Hz `sample_rate` and where they go, parted by commas or lines; `#` starts a comment.
 
@@ -30,7 +34,7 @@ def read(text: str, sample_rate: int, find_beat: FindBeat | None = None, where: 
         try:
             anchors.append(_pair(part, sample_rate, find_beat))
         except UnbakeError as error:
-            raise UnbakeError(f"line {line}: {error.what}", where=where or part[:60], remedy=error.remedy) from error
+            raise type(error)(f"line {line}: {error.what}", where=where or part[:60], remedy=error.remedy) from error
     if not anchors:
         raise UnbakeError("holds no anchors", where=where, remedy=HOW)
     try:
@@ -88,7 +92,7 @@ def _place(word: str, sample_rate: int, find_beat: FindBeat | None) -> int:
     if match is None:
         raise UnbakeError(f"{word[:60]!r} is no place", remedy=HOW)
     if find_beat is None:
-        raise UnbakeError(
+        raise NeedsBeats(
             f"{word!r} is a bar and a beat, which can't be used here",
             remedy="write a time such as 0:12.5, or find the beats first and use bars on the left",
         )

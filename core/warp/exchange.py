@@ -139,7 +139,9 @@ def _bpm(time_map: TimeMap, beats: Beats | None) -> float:
 
 def _followed(tempo_map: TempoMap, beats: Beats | None, at_bar: int | None, where: str) -> TimeMap:
     if beats is None:
-        raise typed_map.NeedsBeats("says tempi, which need the beats", where=where, remedy="find the beats first, or tap them")
+        raise typed_map.NeedsBeats(
+            "says tempi, which need the beats", where=where, remedy="find the beats first, or tap them"
+        )
     try:
         return following(tempo_map, beats, at_bar=at_bar)
     except UnbakeError as error:
