@@ -26,3 +26,14 @@ def sensitivity(text: str) -> dict[str, float]:
 def sensitivity_text(levels: Mapping[str, float]) -> str:
     """The same as it is typed."""
     return ",".join(f"{stem}={value:g}" for stem, value in levels.items())
+
+
+def bpm_range(text: str) -> tuple[float, float]:
+    """Two tempi, such as `90,140`, the lower one first. Raises UnbakeError for anything else."""
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        low = high = math.nan
+    if not 0.0 < low < high < math.inf:
+        raise UnbakeError("must be two tempi in bpm, the lower one first, such as 90,140", where=text)
+    return low, high

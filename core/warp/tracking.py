@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
 import numpy as np
 
 from core.errors import UnbakeError
@@ -41,7 +42,7 @@ NEAR_HOPS: Final = 7
 CLEARLY_MORE: Final = 1.1
 CHANCE: Final = 0.08
 """How alike speech and noise are to themselves at their best tempo."""
-SURE: Final = 0.3
+SURE: Final = 0.45
 LEAST_CONFIDENCE: Final = 0.1
 """Beats that are no surer are none."""
 ALSO_SUPPORT: Final = 0.4
@@ -115,6 +116,20 @@ def find_beats(
         swing=_swing(placed.at, heard),
     )
     return bars_of(beats, bars_from or heard, meter, starts)
+
+
+def snapped(beats: Beats, heard: Heard) -> Beats:
+    """Beats without a strength, as `beats.doubled` puts them in, on the attacks that are near them."""
+    added = [place for place, strength_db in enumerate(beats.strengths_db) if strength_db == 0.0]
+    if not added:
+        return beats
+    at, strengths_db = list(beats.at), list(beats.strengths_db)
+    for place in added:
+        found = _near_attacks(np.array([float(at[place])]), heard)
+        low, high = at[place - 1] if place else -1, at[place + 1] if place + 1 < len(at) else beats.frames
+        if low < found.at[0] < high:
+            at[place], strengths_db[place] = int(found.at[0]), round(float(found.strengths_db[0]), 2)
+    return msgspec.structs.replace(beats, at=tuple(at), strengths_db=tuple(strengths_db))
 
 
 def _allowed(bpm_range: tuple[float, float]) -> NDArray[np.bool_]:

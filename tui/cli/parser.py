@@ -345,6 +345,22 @@ def _null(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--force", action="store_true", help="replace an OUT that exists")
 
 
+def _tempo(commands: argparse._SubParsersAction) -> None:
+    about = "tempo, beats and bars, heard in the drums where there are stems, or in what has the clearest beat"
+    parser = _add(commands, "tempo", about, "unbake tempo song.wav --stems-from stems", "tempo:run")
+    _file(parser)
+    parser.add_argument("--model", metavar="M", help="separate first (default: listen to FILE itself)")
+    _stems_from(parser, "--stems-from")
+    parser.add_argument("--meter", type=int, metavar="N", help="beats of a bar (default: 4, or 3 where that is clear)")
+    level = parser.add_mutually_exclusive_group()
+    level.add_argument("--half", action="store_true", help="every other beat: half the tempo that was found")
+    level.add_argument("--double", action="store_true", help="twice the beats")
+    parser.add_argument(
+        "--bpm-range", type=typed.bpm_range, metavar="LOW,HIGH", help="where the tempo lies (default: 40,240)"
+    )
+    _device(parser)
+
+
 def _verify(commands: argparse._SubParsersAction) -> None:
     about = (
         "holds a certificate (NAME.unbake.json beside the output) against its files, and renders again; "
@@ -593,6 +609,7 @@ COMMANDS: dict[str, Callable[[argparse._SubParsersAction], None]] = {
     "repair": _repair,
     "render": _render,
     "null": _null,
+    "tempo": _tempo,
     "verify": _verify,
     "play": _play,
     "session": _session,
