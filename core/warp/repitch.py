@@ -147,7 +147,7 @@ class _Pieces:
 
 def _falling(along: NDArray[np.float64]) -> NDArray[np.float64]:
     """From 1 at 0 to 0 at 1, and 0 from there on, smoothly."""
-    return 0.5 + 0.5 * np.cos(np.pi * np.clip(along, 0.0, 1.0))
+    return np.asarray(0.5 + 0.5 * np.cos(np.pi * np.clip(along, 0.0, 1.0)), np.float64)
 
 
 def _interpolated(
@@ -173,7 +173,8 @@ def _table() -> NDArray[np.float64]:
     curve = np.sinc(along) * windows.kaiser(6 * count + 1, beta)[3 * count :]
     points = np.stack([curve[place : place + 3 * count : 3] for place in range(4)])
     through = np.vander(np.arange(4) / 3.0, increasing=True)
-    return np.ascontiguousarray(np.concatenate([np.linalg.solve(through, points).T, np.zeros((1, 4))]))
+    cubics = np.linalg.solve(through, points).T
+    return np.array(np.concatenate([cubics, np.zeros((1, 4))]), np.float64, order="C")
 
 
 def interpolate(
@@ -216,7 +217,7 @@ def interpolate(
 
 @functools.cache
 def _compiled() -> Callable[..., Any]:
-    """`interpolate` as machine code, kept on disk. The order of its sums is the compiler's, the same for every sound."""
+    """`interpolate` as machine code, kept on disk. The order of its sums is the compiler's, for all sounds alike."""
     import numba  # half a second: only for those who change the speed
 
     block, line = "float64[:,::1]", "float64[::1]"
