@@ -15,6 +15,7 @@ from core.jobs import sessions
 from core.session.document import RESIDUAL
 from core.warp.beats import MOST_METER, Beats, Candidate, TempoAt, doubled, halved
 from core.warp.onsets import Heard, listen
+from core.warp.tempogram import check_range
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +41,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.meter is not None and not 1 <= self.meter <= MOST_METER:
             raise UnbakeError(f"a bar of {self.meter} beats", where="--meter", remedy=f"1 to {MOST_METER}")
+        if self.bpm_range is not None:
+            check_range(self.bpm_range)
         if self.half and self.double:
             raise UnbakeError("--half and --double exclude each other")
 

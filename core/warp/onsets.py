@@ -135,6 +135,9 @@ class Listener:
         self._take(self._spectra.last())
         self._place(self._picker.last())
         both = np.concatenate([np.zeros((2, 0), np.float32), *self._envelopes], axis=1)
+        if not any(frame < self._hop for frame in self._found):
+            # what sounds when the file begins did not rise there
+            both[:, : WINDOW_HOPS // 2 + LAG_HOPS] = 0.0
         onsets = sorted(self._found)
         figures = np.array([self._found[frame] for frame in onsets], dtype=np.float32).reshape(-1, 2)
         return Heard(

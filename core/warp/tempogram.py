@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from core.errors import UnbakeError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -35,10 +37,15 @@ OCTAVE_COST: Final = 40.0
 """And what twice or half the tempo costs: it is nearly always the same one, counted otherwise."""
 OCTAVE_NEAR: Final = 0.05
 
+STILL: Final = 1e-3
+"""In windows whose rhythm has less power nothing repeats; 1 is usual."""
+
 SMOOTH_HOPS: Final = 1.5
 AROUND_SECONDS: Final = 1.0
 LEVEL_SECONDS: Final = 8.0
 LEVEL_FLOOR: Final = 0.1
+LEAST_RISE_DB: Final = 0.05
+"""A spectrum that rises by less, as a root mean square, has no rhythm."""
 
 
 class Tempogram(NamedTuple):
@@ -52,6 +59,15 @@ class Tempogram(NamedTuple):
     """The middle of the first window."""
 
 
+def check_range(bpm_range: tuple[float, float]) -> None:
+    """Raises UnbakeError for a range of tempi that can't be looked for."""
+    low, high = bpm_range
+    if not SLOWEST_BPM <= low < high <= FASTEST_BPM:
+        raise UnbakeError(
+            f"tempi from {low:g} to {high:g} bpm", remedy=f"give a range within {SLOWEST_BPM:g} to {FASTEST_BPM:g}"
+        )
+
+
 def novelty(envelope: NDArray[np.float32], hops_a_second: float) -> NDArray[np.float64]:
     """An envelope less what is usual around it, evened out over some seconds so that quiet passages count: [hops]."""
     from scipy.ndimage import gaussian_filter1d, uniform_filter1d
@@ -62,8 +78,7 @@ def novelty(envelope: NDArray[np.float32], hops_a_second: float) -> NDArray[np.f
     above = np.maximum(0.0, smooth - uniform_filter1d(smooth, max(1, round(AROUND_SECONDS * hops_a_second))))
     power = uniform_filter1d(np.square(above), max(1, round(LEVEL_SECONDS * hops_a_second)))
     level = np.sqrt(np.maximum(power, 0.0))
-    highest = float(level.max())
-    return above / np.maximum(level, LEVEL_FLOOR * highest) if highest > 0.0 else above
+    return above / np.maximum(level, max(LEVEL_FLOOR * float(level.max()), LEAST_RISE_DB))
 
 
 def tempogram(rhythm: NDArray[np.float64], hops_a_second: float) -> Tempogram:
@@ -83,7 +98,7 @@ def _likeness(rhythm: NDArray[np.float64], window: int, hops_a_second: float) ->
     count = len(rhythm)
     spectrum = np.fft.rfft(rhythm - rhythm.mean() if count else rhythm, 2 * window)
     correlation = np.fft.irfft(np.square(spectrum.real) + np.square(spectrum.imag))[:window]
-    if correlation[0] <= 0.0:
+    if correlation[0] < STILL * count:
         return np.zeros(len(TEMPI))
     # by how much overlaps, but not where that is so little that chance decides
     correlation *= count / correlation[0] / np.maximum(count - np.arange(window), 0.2 * count)

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 import numpy as np
 
-from core.errors import UnbakeError
 from core.warp.bars import bars_of
 from core.warp.beats import LEAST_BEATS, Beats, Candidate, grid_of
 from core.warp.steady import LEAST_ATTACKS, pulse_of, reckoned
-from core.warp.tempogram import FASTEST_BPM, SLOWEST_BPM, TEMPI, course_of, novelty, tempogram
+from core.warp.tempogram import FASTEST_BPM, SLOWEST_BPM, TEMPI, check_range, course_of, novelty, tempogram
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,7 +51,7 @@ SAME_TEMPO: Final = 0.02
 RATIOS: Final = (0.25, 1 / 3, 0.5, 2 / 3, 0.75, 1.0, 4 / 3, 1.5, 2.0, 3.0, 4.0)
 JUMP_OCTAVES: Final = 0.07
 """Where the tempo changes by more than this, another stretch begins."""
-SWING_BEGINS, SWING_ENDS = 0.42, 0.72
+SWING_BEGINS, SWING_ENDS = 0.47, 0.72
 """Where in a beat its second half can begin: from before the middle to beyond a triplet."""
 SWING_SHARE: Final = 0.2
 """So many beats must be divided for a swing to be told,"""
@@ -133,11 +132,8 @@ def snapped(beats: Beats, heard: Heard) -> Beats:
 
 
 def _allowed(bpm_range: tuple[float, float]) -> NDArray[np.bool_]:
+    check_range(bpm_range)
     low, high = bpm_range
-    if not SLOWEST_BPM <= low < high <= FASTEST_BPM:
-        raise UnbakeError(
-            f"tempi from {low:g} to {high:g} bpm", remedy=f"give a range within {SLOWEST_BPM:g} to {FASTEST_BPM:g}"
-        )
     allowed = np.logical_and(low <= TEMPI, high >= TEMPI)
     # of a range that is narrower than a step, the nearest one
     allowed[np.abs(TEMPI - (low + high) / 2.0).argmin()] = True
