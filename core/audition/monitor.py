@@ -58,7 +58,7 @@ class MonitorState(NamedTuple):
 
 
 class Monitor:
-    """Source and repair of a session, in time with each other. Use as a context manager.
+    """Source and repair of a session, both before its time map, in time with each other. Use as a context manager.
 
     `stems` maps strips to their files: those the session changes, and those that `listening` names. A muted strip is
     taken out of both sides; with a solo each side is only what it holds of those strips, before the master stage.
@@ -82,8 +82,8 @@ class Monitor:
         if listening.solo:
             alone = [name for name in order if name in listening.solo - listening.mute]
         gone = {name: Strip(mode="cancel") for name in order if name in listening.mute and alone is None}
-        before = msgspec.structs.replace(session, strips=gone, master=())
-        after = msgspec.structs.replace(session, strips={**session.strips, **gone})
+        before = msgspec.structs.replace(session.unwarped, strips=gone, master=())
+        after = msgspec.structs.replace(session.unwarped, strips={**session.strips, **gone})
         self._open = ExitStack()
         try:
             self._source = self._open.enter_context(Graph(before, stems, alone=alone, held=held))

@@ -22,6 +22,7 @@ from core.handover.checks import Check, checks_of
 from core.measure.figures import Band, Figures, Programme
 from core.recombine.delivery import Levelling
 from core.recombine.render import OversPolicy, Rendered
+from core.recombine.warping import WarpFigures
 from core.separation import stems
 from core.session import files, words
 from core.session.document import Session
@@ -75,7 +76,8 @@ class Certificate(msgspec.Struct, frozen=True):
     `model_caution` is what the model's card warns of; None where it warns of nothing, or no stem of its was used.
     `overlap` (passes) and `precision` are how unbake made the stems; None where it made none. `sample_rate` is that of
     the output, in Hz. `delivery` is what was done for a loudness or a peak that was asked for; None where none was.
-    `fitted` are the preset's values that were measured for this render, with the reasons.
+    `fitted` are the preset's values that were measured for this render, with the reasons. `warp` is there where the
+    session has a time map.
     """
 
     output: str
@@ -99,6 +101,7 @@ class Certificate(msgspec.Struct, frozen=True):
     sample_rate: int = 0
     delivery: Levelling | None = None
     fitted: tuple[Value, ...] = ()
+    warp: WarpFigures | None = None
     schema: int = SCHEMA
 
 
@@ -173,6 +176,7 @@ def certify(
         sample_rate=rendered.fmt.sample_rate,
         delivery=rendered.levelling,
         fitted=fitted,
+        warp=rendered.warp,
     )
 
 

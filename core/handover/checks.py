@@ -27,6 +27,7 @@ GAIN_DB: Final = 0.001
 COHERENCE: Final = 0.999
 PHASE_DEG: Final = 5.0
 COMB_DB: Final = 0.5
+MAP_SAMPLES: Final = 64.0
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -59,7 +60,31 @@ def checks_of(session: Session, rendered: Rendered, stem_sum_dbfs: float | None,
         checks.append(_dither(rendered, rendered.noise_dbfs))
     if stems_known:
         checks.append(_within("source less stems and residual", stem_sum_dbfs, "dBFS peak", NULL_DBFS))
-    return [*checks, *_alignment(figures, strict=strict), *_levels(rendered)]
+    return [*checks, *_warp(rendered), *_alignment(figures, strict=strict), *_levels(rendered)]
+
+
+def _warp(rendered: Rendered) -> list[Check]:
+    """Whether the time map was kept to; the figures against the source are those against the source along it."""
+    warp = rendered.warp
+    if warp is None:
+        return []
+    checks = []
+    if warp.drift is not None and warp.drift.median_frames is not None:
+        usual, worst = warp.drift.median_frames, warp.drift.worst_frames
+        checks = [
+            Check(
+                "attacks off the time map, half of them",
+                usual,
+                "samples",
+                f"at most {MAP_SAMPLES:g}",
+                usual <= MAP_SAMPLES,
+            ),
+            Check("attacks off the time map, worst", worst, "samples", "", None),
+        ]
+    if warp.apart_residual is not None:
+        names = ", ".join(f"{name} by {mode}" for name, mode in warp.apart.items())
+        checks.append(Check(f"what it makes to warp {names}", warp.apart_residual.rms_dbfs, "dBFS rms", "", None))
+    return checks
 
 
 def _must_be_the_source(session: Session, rendered: Rendered) -> bool:

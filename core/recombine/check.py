@@ -95,11 +95,12 @@ class SessionCheck(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_session(session: Session, stems: Mapping[str, Path]) -> Operation[SessionCheck]:
-    """Measures a session against its source in one pass; nothing is written.
+    """Measures a session against its source in one pass, both before the time map; nothing is written.
 
     `stems` maps at least `session.stems_used` to their files; with all stems and the residual their sum is checked too.
     Raises UnbakeError when a file can't be read, does not fit the source, or holds NaN or infinite samples.
     """
+    session = session.unwarped
     with ExitStack() as stack:
         bus = stack.enter_context(Graph(msgspec.structs.replace(session, master=()), stems))
         output = stack.enter_context(Graph(session, stems)) if session.master_active else None

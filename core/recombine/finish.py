@@ -58,10 +58,13 @@ class Finished:
 
     def blocks(self, frames: int = BLOCK_FRAMES) -> Iterator[Block]:
         """All of it, float64 [channels, up to frames]. Raises UnbakeError as the graph does."""
-        read = self._louder if self._limited is None else self._limited.read
         for start in range(0, self.frames, frames):
-            block = read(min(frames, self.frames - start))
-            yield block if self._trim == 1.0 else block * self._trim
+            yield self.read(min(frames, self.frames - start))
+
+    def read(self, frames: int) -> Block:
+        """The next `frames` frames, float64 [channels, frames]."""
+        block = self._louder(frames) if self._limited is None else self._limited.read(frames)
+        return block if self._trim == 1.0 else block * self._trim
 
     def _louder(self, frames: int) -> Block:
         block = self._pull(frames)

@@ -1,6 +1,7 @@
-"""The live sum: source plus what the strips change, then the master stage, block by block.
+"""The live sum: source plus what the strips change, warped where there is a time map, then the master stage.
 
-One graph serves the render, its proof and whoever listens. It opens its own files, so two graphs share no buffer.
+Block by block. One graph serves the render, its proof and whoever listens. It opens its own files, so two graphs share
+no buffer.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+import msgspec
 import numpy as np
 
 from core.audio.formats import BLOCK_FRAMES, AudioInfo, Block
@@ -18,12 +20,17 @@ from core.audio.read import AudioReader, open_reader
 from core.audio.samples import refuse_bad
 from core.errors import UnbakeError
 from core.recombine.limiter import TruePeakLimiter
+from core.recombine.warping import WarpedBus
 from core.session.document import Session, Strip
 from core.session.edits import MASTER
 from core.session.processors import Dither, Limiter, Processor
+from core.session.timemap import StripWarp
 from core.strips.budget import Budget
 from core.strips.chain import build_chain, build_strip, listener
 from core.strips.stage import Aligned, AlignedState, Series, Stage
+from core.warp.sound import Sound
+
+Part = Literal["whole", "wet", "dry"]
 
 
 class StripState(NamedTuple):
@@ -62,7 +69,7 @@ class StripDelta:
     The three modes are three settings of it: replace (1, 1), parallel (blend, 0), cancel (0, 1). `alone` gives what is
     left of the stem in the sum instead, which is `s` more. `sides` are the stems of `strip.sidechains`. With a `source`
     the delta is weighed by how certain the stem is, as `strip.budget` says. With a `treated` copy that is what P hears:
-    `wet * P(t) - dry * s`.
+    `wet * P(t) - dry * s`. `part` gives only what comes out of P, or only what is taken out for it.
     """
 
     def __init__(
@@ -75,8 +82,13 @@ class StripDelta:
         source: AudioReader | None = None,
         treated: AudioReader | None = None,
         alone: bool = False,
+        part: Part = "whole",
     ) -> None:
         self._wet, self._dry = {"replace": (1.0, 1.0), "parallel": (strip.blend, 0.0), "cancel": (0.0, 1.0)}[strip.mode]
+        if part == "wet":
+            self._dry = 0.0
+        elif part == "dry":
+            self._wet = 0.0
         if source is None:
             self._dry -= alone
         self.name = name
@@ -91,6 +103,11 @@ class StripDelta:
             info, share = stem.info, 1.0 if alone else 0.0
             weights = Budget(strip.budget, info.sample_rate, info.speakers, stem_share=share)
             self._weighed = Aligned(weights, self._pull_beside_source)
+
+    @property
+    def channels(self) -> int:
+        """How many channels its blocks have."""
+        return self.info.channels
 
     @property
     def memory(self) -> int:
@@ -196,14 +213,24 @@ class Graph:
             self._source = self._open.enter_context(open_reader(Path(session.source.path), held=held))
             self.info: AudioInfo = self._source.info
             self._alone = alone is not None
-            self._strips = [
-                open_strip(
-                    name, session.strips.get(name, Strip()), stems, self.info, self._open, alone=self._alone, held=held
+            names = session.changed if alone is None else tuple(alone)
+            apart = [name for name in names if alone is None and session.warped_apart(name)]
+
+            def opened(name: str, part: Part) -> StripDelta:
+                strip = session.strips.get(name, Strip())
+                return open_strip(
+                    name, strip, stems, self._source.info, self._open, alone=self._alone, held=held, part=part
                 )
-                for name in (session.changed if alone is None else alone)
-            ]
+
+            self._strips = [opened(name, "dry" if name in apart else "whole") for name in names]
+            self._apart = [opened(name, "wet") for name in apart]
             master = () if self._alone else session.master
-            self._output = Aligned(Series(build_master(master, self.info)), self._sum)
+            pull, self._warped = self._sum, alone is None and not session.warp.identity
+            if self._warped:
+                heard: list[tuple[StripWarp, Sound]] = [(session.strips[one.name].warp, one) for one in self._apart]
+                pull = WarpedBus(session.warp, self.info, self._sum, heard, self._open, held).read
+                self.info = msgspec.structs.replace(self.info, frames=session.frames)
+            self._output = Aligned(Series(build_master(master, self.info)), pull)
             self._open.callback(self._output.close)
         except BaseException:
             self._open.close()
@@ -227,8 +254,10 @@ class Graph:
     def seek(self, frame: int, pre_roll: int | None = None) -> None:
         """Goes to a frame of the source, having heard `pre_roll` frames before it (None: its own), or all there are.
 
-        ValueError outside 0 .. frames of the source.
+        ValueError outside 0 .. frames of the source, and with a time map: what is warped is heard from its beginning.
         """
+        if self._warped:
+            raise ValueError("a session with a time map is read from its first frame on")
         if not 0 <= frame <= self.info.frames:
             raise ValueError(f"frame {frame} is outside 0 .. {self.info.frames}")
         start = max(0, frame - (self.pre_roll if pre_roll is None else pre_roll))
@@ -242,13 +271,14 @@ class Graph:
 
     def moved(self) -> tuple[Moved, ...]:
         """How far gains that follow the sound were moved in the last block."""
-        parts = [*((strip.name, strip.moved_db()) for strip in self._strips), (MASTER, self._output.moved_db())]
+        strips = (*self._strips, *self._apart)
+        parts = [*((strip.name, strip.moved_db()) for strip in strips), (MASTER, self._output.moved_db())]
         return tuple(Moved(name, place, moved_db) for name, found in parts for place, moved_db in found.items())
 
     @property
     def copyable(self) -> bool:
-        """Whether `state` can be asked for. A plug-in's can't: who wants to go back has to `seek`."""
-        return self._output.copyable and all(strip.copyable for strip in self._strips)
+        """Whether `state` can be asked for. A plug-in's can't, nor a time map's: who wants to go back has to `seek`."""
+        return not self._warped and self._output.copyable and all(strip.copyable for strip in self._strips)
 
     def state(self) -> GraphState:
         """What it remembers, for `resume` of a graph of the same session, which then goes on identically."""
@@ -271,10 +301,10 @@ class Graph:
         return source
 
     def _read_source(self, frames: int) -> Block:
-        present = min(frames, self.info.frames - self._heard)
+        present = min(frames, self._source.info.frames - self._heard)
         block = read_padded(self._source, frames)
         if present > 0:
-            refuse_bad(block, self._heard, self.info)
+            refuse_bad(block, self._heard, self._source.info)
             self._heard += present
             if self._on_source is not None:
                 self._on_source(block[:, :present])
@@ -296,6 +326,7 @@ def open_strip(
     *,
     alone: bool = False,
     held: Held | None = None,
+    part: Part = "whole",
 ) -> StripDelta:
     """The delta of a strip with its stem and others that it hears, which `stack` closes. Raises as `open_stem` does."""
     if strip.mode == "cancel":
@@ -311,7 +342,7 @@ def open_strip(
     ]
     treated = stack.enter_context(open_stem(strip.treated, stems, source, held=held)) if strip.treated else None
     whole = stack.enter_context(open_reader(Path(source.path), held=held)) if strip.budget < 1.0 else None
-    delta = StripDelta(name, strip, stem, sides, source=whole, treated=treated, alone=alone)
+    delta = StripDelta(name, strip, stem, sides, source=whole, treated=treated, alone=alone, part=part)
     stack.callback(delta.close)
     return delta
 

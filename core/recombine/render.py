@@ -29,16 +29,18 @@ from core.events import Note, Operation, Progress
 from core.measure.background import Background
 from core.measure.bands import Bands
 from core.measure.comparison import WINDOW_SECONDS, Comparison
-from core.measure.figures import Band, Figures, Programme
+from core.measure.figures import Band, Figures, Level, Programme
 from core.measure.levels import to_dbfs
-from core.measure.meters import ProgrammeMeter
+from core.measure.meters import LevelMeter, ProgrammeMeter
 from core.measure.placement import Placed
 from core.recombine.delivery import MARGIN_DB, MET_LU, Levelling, ceiling_of, plan
 from core.recombine.finish import Finish, Finished
 from core.recombine.graph import Graph
 from core.recombine.output import BusOutput
+from core.recombine.warping import WarpFigures, drift_of, speeds
 from core.session.document import Session
 from core.session.profiles import Profile
+from core.warp.attacks import attacks_of
 
 OversPolicy = Literal["trim", "limit", "clip"]
 PEAK_TOLERANCE_DB: Final = 0.04
@@ -82,7 +84,8 @@ class Rendered(msgspec.Struct, frozen=True):
 
     `figures` are of the source (A) and the written file (B), at the file's rate. `prediction` holds the third octaves
     of the written file less what the second pass expected: source, deltas and all that follows them. `noise_dbfs` is
-    the rms that the file's own dither must have; None where it has none, or shapes it.
+    the rms that the file's own dither must have; None where it has none, or shapes it. With a time map A is the source
+    along it, and `warp` what is measured of that.
     """
 
     output: str
@@ -95,6 +98,7 @@ class Rendered(msgspec.Struct, frozen=True):
     prediction: list[Band]
     noise_dbfs: float | None = None
     levelling: Levelling | None = None
+    warp: WarpFigures | None = None
 
 
 def render(
@@ -143,12 +147,14 @@ def render(
         yield Note(levelling.why)
         return found, levelling
 
+    if not session.warp.identity:
+        yield from attacks_of(source)
     report = Overs(0, None)
     treated, renders, margin_db = False, 0, 0.0
     finish, levelling = yield from planned(margin_db)
     while True:
         with open_writer(
-            out, fmt, frames=frames_at(info.frames, info.sample_rate, fmt.sample_rate), force=force
+            out, fmt, frames=frames_at(session.frames, info.sample_rate, fmt.sample_rate), force=force
         ) as writer:
             bus = bus_for(finish)
             metered = yield from _write(session, stems, info, writer, bus, finish)
@@ -190,6 +196,7 @@ def render(
                 prediction=found.prediction,
                 noise_dbfs=bus.noise_dbfs,
                 levelling=levelling,
+                warp=found.warp,
             )
 
 
@@ -236,7 +243,7 @@ def _write(
     done = 0
     with ExitStack() as stack:
         meter = None
-        if finish.sample_rate != info.sample_rate:
+        if finish.sample_rate != info.sample_rate or not session.warp.identity:
             meter = stack.enter_context(Background(ProgrammeMeter(info.sample_rate, info.speakers)))
         graph = stack.enter_context(Graph(session, stems, on_source=None if meter is None else meter.push))
         sound = Finished(graph, finish)
@@ -253,6 +260,7 @@ class _Found(msgspec.Struct, frozen=True):
     proof: Proof
     figures: Figures
     prediction: list[Band]
+    warp: WarpFigures | None
 
 
 def _prove(
@@ -275,6 +283,9 @@ def _prove(
         source = stack.enter_context(open_reader(Path(session.source.path)))
         rate, channels, total = finish.sample_rate, source.info.channels, sound.frames
         beside = source if rate == source.info.sample_rate else Placed(source, rate, channels)
+        if not session.warp.identity:
+            bare = msgspec.structs.replace(session, strips={}, master=())
+            beside = Finished(stack.enter_context(Graph(bare, {})), Finish(rate))
         if bus.bound_dbfs is not None and reader.info.frames != total:
             raise UnbakeError(f"the written file has {reader.info.frames} frames instead of {total}", where=written)
         comparison = stack.enter_context(Comparison(rate, source.info.speakers, total, fine=fine))
@@ -291,12 +302,57 @@ def _prove(
             yield Progress("proving", done, total, graph.info.seconds)
         figures = comparison.figures()
         left = prediction.done().result(total)
-    # At another rate no sample is the source's, even where they are as many.
-    identical = figures.identical and rate == source.info.sample_rate
+    # At another rate, or along a time map, no sample is the source's, even where they are as many.
+    identical = figures.identical and rate == source.info.sample_rate and session.warp.identity
     residual = None if bus.bound_dbfs is None else to_dbfs(worst)
     altered = bool(session.master_active or clipped or finish.alters(session.source.sample_rate))
     proof = Proof(identical, None if altered else residual, residual, bus.bound_dbfs)
-    return _Found(proof, msgspec.structs.replace(figures, identical=identical), left)
+    warp = None if session.warp.identity else (yield from _warp_figures(session, stems, written, rate))
+    return _Found(proof, msgspec.structs.replace(figures, identical=identical), left, warp)
+
+
+def _warp_figures(
+    session: Session, stems: Mapping[str, Path], written: Path, sample_rate: int
+) -> Operation[WarpFigures]:
+    """Where the time map took the sound, as it is found in the written file."""
+    source = Path(session.source.path)
+    attacks, _ = yield from attacks_of(source)
+    drift = None
+    if sample_rate == session.source.sample_rate:
+        with open_reader(source) as before, open_reader(written) as after:
+            drift = drift_of(before, after, attacks, session.warp)
+    slowest, fastest = speeds(session.warp, session.source.frames)
+    apart = {name: session.strips[name].warp for name in session.changed if session.warped_apart(name)}
+    return WarpFigures(
+        anchors=len(session.warp.anchors),
+        curve=session.warp.curve,
+        source_frames=session.source.frames,
+        frames=session.frames,
+        slowest=slowest,
+        fastest=fastest,
+        attacks=len(attacks),
+        drift=drift,
+        apart=apart,
+        apart_residual=(yield from _apart_residual(session, stems)) if apart else None,
+    )
+
+
+def _apart_residual(session: Session, stems: Mapping[str, Path]) -> Operation[Level]:
+    """What it makes for the sum that some strips are carried by another engine than the master."""
+    together = {name: msgspec.structs.replace(strip, warp="linked") for name, strip in session.strips.items()}
+    done = 0
+    with ExitStack() as stack:
+        sums = [
+            stack.enter_context(Graph(msgspec.structs.replace(session, strips=strips, master=()), stems))
+            for strips in (session.strips, together)
+        ]
+        info = sums[0].info
+        meter = stack.enter_context(Background(LevelMeter(info.sample_rate, info.speakers)))
+        for one, other in zip(*(graph.blocks() for graph in sums), strict=True):
+            meter.push(one - other)
+            done += one.shape[1]
+            yield Progress("measuring the warp", done, info.frames, info.seconds)
+        return meter.done().level()
 
 
 def _difference(found: Block, expected: Block, rails: tuple[float, float] | None) -> float:

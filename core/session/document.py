@@ -24,6 +24,7 @@ from core.session.processors import (
     Processor,
     StripProcessor,
 )
+from core.session.timemap import StripWarp, TimeMap
 
 SCHEMA = 1
 RESIDUAL = "residual"
@@ -161,6 +162,7 @@ class Strip(Checked, frozen=True):
     that of every equaliser in the chain, all-passes aside. `budget` is the share of the change that reaches the master
     whatever the stem estimate is worth; the rest of it does so as far as the estimate is certain. `treated` is a stem
     that was brought, which the chain hears in place of the strip's own: what that holds is still what is taken out.
+    `warp` is how what comes out of the chain is carried along the session's time map.
     """
 
     gain_db: FaderDb = 0.0
@@ -171,6 +173,7 @@ class Strip(Checked, frozen=True):
     eq_phase: EqPhase = "minimum"
     budget: Budget = 1.0
     treated: Treated = ""
+    warp: StripWarp = "linked"
     chain: tuple[StripProcessor, ...] = ()
 
     @property
@@ -194,13 +197,17 @@ class Strip(Checked, frozen=True):
 
 
 class Session(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The whole document. `rights` is free text of the engineer's, carried verbatim into every certificate."""
+    """The whole document. `rights` is free text of the engineer's, carried verbatim into every certificate.
+
+    `warp` is where every frame of the source, repaired, goes: one map for the master and all stems.
+    """
 
     source: Source
     schema: int = SCHEMA
     separation: Separation = Separation()
     brought: dict[str, Brought] = {}
     strips: dict[str, Strip] = {}
+    warp: TimeMap = TimeMap()
     master: tuple[MasterProcessor, ...] = ()
     rights: dict[str, Any] = {}
 
@@ -212,7 +219,25 @@ class Session(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     @property
     def changed(self) -> tuple[str, ...]:
         """Names of the strips that change something, in the order of the strips."""
-        return self._in_order(name for name, strip in self.strips.items() if not strip.neutral)
+        return self._in_order(
+            name for name, strip in self.strips.items() if not strip.neutral or self.warped_apart(name)
+        )
+
+    def warped_apart(self, name: str) -> bool:
+        """Whether what comes out of a strip is carried along the time map by another engine than the master."""
+        strip = self.strips.get(name, Strip())
+        sounds = strip.mode == "replace" or (strip.mode == "parallel" and strip.blend != 0.0)
+        return sounds and strip.warp != "linked" and not self.warp.identity
+
+    @property
+    def frames(self) -> int:
+        """How many frames a render at the source's rate has."""
+        return self.warp.length(self.source.frames)
+
+    @property
+    def unwarped(self) -> Session:
+        """The same without its time map: in time with the source."""
+        return msgspec.structs.replace(self, warp=TimeMap())
 
     @property
     def stems_used(self) -> tuple[str, ...]:
@@ -248,7 +273,8 @@ class Session(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     @property
     def untouched(self) -> bool:
         """Whether a render must be the source, sample for sample."""
-        return not self.changed and not self.master_active and (self.dither is None or self.dither.bypass)
+        dithered = self.dither is not None and not self.dither.bypass
+        return not (self.changed or self.master_active or dithered) and self.warp.identity
 
 
 __all__ = [
@@ -273,7 +299,10 @@ def audible_key(session: Session) -> bytes:
     Leaves out paths and rights, so that a session moved to another folder gives the same dither, and fields that say
     nothing by default, so that it does so whether or not it was written before there were such fields.
     """
-    parts = (session.source.sha256, {name: session.strips[name] for name in session.changed}, session.master)
+    strips = {name: session.strips[name] for name in session.changed}
+    parts: tuple[Any, ...] = (session.source.sha256, strips, session.master)
+    if not session.warp.identity:
+        parts = (*parts, session.warp)
     plain = msgspec.json.decode(msgspec.json.encode(parts, order="deterministic"))
     return msgspec.json.encode(_without_unsaid(plain))
 

@@ -18,6 +18,7 @@ from core.errors import UnbakeError
 from core.session import toml
 from core.session.document import SCHEMA, TAKEN, Brought, MasterProcessor, Separation, Session, Source, Strip
 from core.session.processors import AT_A_FREQUENCY, HIGHEST_SHARE, DynamicBell, Processor, needs_pair
+from core.session.timemap import TimeMap
 from core.session.toml import Origin, Steps
 
 SUFFIX = ".unbake.toml"
@@ -97,6 +98,7 @@ def from_tables(tables: dict[str, Any], origin: Origin, *, check: bool = True) -
         separation=origin.convert(tables.get("separation", {}), Separation, ("separation",)),
         brought={name: origin.convert(value, Brought, ("brought", name)) for name, value in brought.items()},
         strips={name: origin.convert(value, Strip, ("strips", name)) for name, value in strips.items()},
+        warp=origin.convert(tables.get("warp", {}), TimeMap, ("warp",)),
         master=convert_master(tables.get("master", []), origin),
         rights=origin.convert(tables.get("rights", {}), dict[str, Any], ("rights",)),
     )
@@ -113,8 +115,9 @@ def convert_master(value: Any, origin: Origin) -> tuple[MasterProcessor, ...]:
 def check_strips(session: Session, origin: Origin) -> None:
     """Refuses what the session's own source and separation can't do.
 
-    Strips and sensitivities of stems that are not made, brought stems whose names are taken, treated copies that were
-    not brought, an equaliser above 0.49 of the sample rate, and in a mono file what needs a left-right pair.
+    A time map of a longer file, strips and sensitivities of stems that are not made, brought stems whose names are
+    taken, treated copies that were not brought, an equaliser above 0.49 of the sample rate, and in a mono file what
+    needs a left-right pair.
     """
     stems = session.separation.stems
     for name in session.separation.sensitivity:
@@ -131,6 +134,10 @@ def check_strips(session: Session, origin: Origin) -> None:
         _check_treated(session, name, strip, origin)
         _check_processors(session, strip.chain, ("strips", name, "chain"), origin)
         _check_sidechains(session, name, strip.chain, origin)
+    try:
+        session.warp.check_fits(session.source.frames)
+    except UnbakeError as error:
+        origin.fail(error.what, ("warp", "anchors"), error.remedy or "")
     _check_processors(session, session.master, ("master",), origin)
     for place, processor in enumerate(session.master):
         if isinstance(processor, DynamicBell) and processor.sidechain:

@@ -32,6 +32,7 @@ UNSAID: dict[str, Any] = {
     "points": [],
     "sidechain": "",
     "treated": "",
+    "warp": "linked",
 }
 """Fields that are not written down while they are at their defaults, as plain values: they say nothing then."""
 Placement = Literal["all", "mid", "side", "left", "right"]

@@ -39,18 +39,19 @@ Curve = Annotated[
 ]
 
 
-WarpMode = Annotated[
-    Literal["linked", "beats", "repitch", "tones", "texture", "rubberband"],
+StripWarp = Annotated[
+    Literal["linked", "beats", "repitch", "tones", "texture"],
     Meta(
         title="warp mode",
-        description="how sound is carried along the map; all but rubberband add up to the warped sum",
+        description="how the processed stem is carried along the time map; linked is one with the master",
         extra={"unit": ""},
     ),
 ]
-MODES: Final = ("linked", "beats", "repitch", "tones", "texture", "rubberband")
+WarpMode = Literal["linked", "beats", "repitch", "tones", "texture", "rubberband"]
+"""How sound is carried along a map. With any but the last, parts add up to their sum."""
 
 
-class TimeMap(Checked, frozen=True):
+class TimeMap(Checked, frozen=True, omit_defaults=True):
     """Anchors (source frame, target frame), both rising; at constant speed between them, or smoothly.
 
     Outside the anchors nothing is stretched: the sound there is moved by whole frames. Without anchors nothing is

@@ -18,7 +18,7 @@ _FRAMES = re.compile(r"\d{1,15}")
 _BEAT = re.compile(r"(\d{1,6})\.(\d{1,2})(?:\.(\d{2}))?")
 
 
-class NeedsBeats(UnbakeError):
+class BeatsNeededError(UnbakeError):
     """Something is counted in beats, and none are known."""
 
 
@@ -92,7 +92,7 @@ def _place(word: str, sample_rate: int, find_beat: FindBeat | None) -> int:
     if match is None:
         raise UnbakeError(f"{word[:60]!r} is no place", remedy=HOW)
     if find_beat is None:
-        raise NeedsBeats(
+        raise BeatsNeededError(
             f"{word!r} is a bar and a beat, which can't be used here",
             remedy="write a time such as 0:12.5, or find the beats first and use bars on the left",
         )

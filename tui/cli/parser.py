@@ -177,6 +177,14 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _percent(text: str) -> float:
+    """0 to 100."""
+    value = _share(text.strip().removesuffix("%"))
+    if value > 100.0:
+        raise UnbakeError("must be 0 to 100 percent", where=text)
+    return value
+
+
 def _rate(text: str) -> int:
     """A sample rate that can be written."""
     if not (text.isascii() and text.isdigit() and 8000 <= int(text) <= 384_000):
@@ -343,6 +351,52 @@ def _null(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--quick", action="store_true", help="identity, peak and rms only")
     parser.add_argument("--listen", type=_path, metavar="OUT", help="write what is left, A - B, as 32-bit float")
     parser.add_argument("--force", action="store_true", help="replace an OUT that exists")
+
+
+def _warp(commands: argparse._SubParsersAction) -> None:
+    about = "warps one file, or several that belong together, along one time map; parts still add up to their sum"
+    parser = _add(commands, "warp", about, "unbake warp master.wav stems/*.wav -o warped --to-bpm 124", "warp:run")
+    parser.add_argument("files", nargs="+", type=_path, metavar="FILE", help="audio files of one rate and length")
+    parser.add_argument("-o", "--output", type=_path, required=True, metavar="DIR", help="folder for NAME.wav of each")
+    made = parser.add_argument_group("the map: one of")
+    made.add_argument("--to-bpm", type=_number, metavar="N", help="this tempo, at one speed throughout")
+    made.add_argument(
+        "--straighten",
+        type=_percent,
+        metavar="P",
+        help="beats onto an even grid by P percent, at --to-bpm or their own",
+    )
+    made.add_argument("--map", type=_path, metavar="MAP", help="a time map, or a tempo map: text, MIDI, REAPER, Live")
+    made.add_argument("--anchors", metavar="A", help="typed, such as '0:12.5 -> 0:12, 5.1 -> +20ms'")
+    made.add_argument("--follow", type=_path, metavar="FILE", help="as another recording of the same music goes")
+    beats = parser.add_argument_group("beats")
+    beats.add_argument("--from-bpm", type=_number, metavar="N", help="the tempo it has (default: found)")
+    beats.add_argument("--swing", type=_number, metavar="R", help="with --straighten: 1 is straight, 2 a triplet")
+    beats.add_argument("--taps", type=_path, metavar="FILE", help="beats as tapped: seconds, one a line")
+    beats.add_argument(
+        "--beats-from", type=_path, metavar="FILE", help="where beats are found (default: drums, else the guide)"
+    )
+    parser.add_argument("--guide", type=_path, metavar="G", help="what all are linked to (default: the first FILE)")
+    parser.add_argument(
+        "--mode",
+        choices=("linked", "beats", "repitch", "tones", "texture", "rubberband"),
+        default="linked",
+        help="how sound is carried (default: linked)",
+    )
+    parser.add_argument(
+        "--cents", type=_number, default=0.0, metavar="C", help="higher by so much; modes repitch and rubberband"
+    )
+    parser.add_argument("--formants", action="store_true", help="with --cents: formants stay; mode rubberband")
+    parser.add_argument(
+        "--tail",
+        choices=("crossfade", "gate"),
+        default="crossfade",
+        help="mode beats: what is too short goes on, or fades out (default: crossfade)",
+    )
+    parser.add_argument("--subtype", metavar="S", help="sample format, such as float, double, 24 (default: float)")
+    parser.add_argument("--overs", choices=("clip",), help="cut what an integer format can't hold (default: refuse)")
+    parser.add_argument("--save-map", type=_path, metavar="MAP", help="write the map, too: .map .txt .mid .rpp .xml")
+    parser.add_argument("--force", action="store_true", help="replace files that are in DIR already")
 
 
 def _tempo(commands: argparse._SubParsersAction) -> None:
@@ -609,6 +663,7 @@ COMMANDS: dict[str, Callable[[argparse._SubParsersAction], None]] = {
     "repair": _repair,
     "render": _render,
     "null": _null,
+    "warp": _warp,
     "tempo": _tempo,
     "verify": _verify,
     "play": _play,
