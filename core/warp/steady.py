@@ -34,7 +34,7 @@ THIRDS: Final = 0.35
 CLEARLY: Final = 1.5
 RECKONINGS: Final = ((1.0, 3), (0.75, 4), (1.5, 2))
 """Tempi that have the same grid, as multiples of one whose beats are divided into three, and their divisions."""
-_PHASES: Final = 200
+_PHASES: Final = 400
 
 
 class Pulse(NamedTuple):
@@ -127,13 +127,16 @@ def _period(attacks: NDArray[np.float64], weights: NDArray[np.float64], period: 
         length = min(2.0 * length, whole)
 
 
-def _phase(beats: NDArray[np.float64], near: float, weights: NDArray[np.float64] | float = 1.0) -> float:
+def _phase(beats: NDArray[np.float64], near: float, weights: NDArray[np.float64] | None = None) -> float:
     """Where in a period most beats are, all in periods: 0 to 1."""
-    phases = np.arange(_PHASES) / _PHASES
-    away = np.mod(beats[None, :] % 1.0 - phases[:, None] + 0.5, 1.0) - 0.5
-    best = int(((np.abs(away) < near) * weights).sum(axis=1).argmax())
-    close = away[best][np.abs(away[best]) < near]
-    return float(phases[best] + (np.median(close) if len(close) else 0.0))
+    places = beats % 1.0
+    counts = np.bincount((places * _PHASES).astype(np.int64) % _PHASES, weights, _PHASES)
+    reach = max(1, round(near * _PHASES))
+    around = np.convolve(np.concatenate([counts[-reach:], counts, counts[:reach]]), np.ones(2 * reach + 1), "valid")
+    best = (float(around.argmax()) + 0.5) / _PHASES
+    late = np.mod(places - best + 0.5, 1.0) - 0.5
+    close = late[np.abs(late) < near]
+    return best + (float(np.median(close)) if len(close) else 0.0)
 
 
 def _regularity(attacks: NDArray[np.float64], weights: NDArray[np.float64], period: float, parts: int) -> float:

@@ -219,7 +219,7 @@ def _placed(
             stretches.append(_placed_stretch(heard, rhythm, inside, (start, end), usual, found))
     _, period, steady = max(stretches, key=lambda stretch: len(stretch[0].at))
     joined = _trimmed(_joined([placed for placed, _, _ in stretches]), heard.frames)
-    begins = [stretch[0].at[0] for stretch in stretches[1:] if len(stretch[0].at)]
+    begins = [stretch[0].at[0] for stretch in stretches[1:]]
     starts = sorted(set(np.searchsorted(joined.at, begins).tolist()) - {0, len(joined.at)})
     return joined, starts, period, steady and len(stretches) == 1
 
@@ -268,7 +268,7 @@ def _placed_stretch(
     period = pulse.period * rate
     near = NEAR_SECONDS * rate
     first = pulse.start * rate + period * np.ceil((start - near - pulse.start * rate) / period)
-    count = max(0, int(np.ceil((min(end, heard.frames) + near - first) / period)))
+    count = max(1, int(np.ceil((min(end, heard.frames) + near - first) / period)))
     expected = _livelier(first + period * np.arange(count), period, rhythm, heard.hop)
     placed = _near_attacks(expected, heard)
     if np.count_nonzero(placed.sounded) >= LEAST_BEATS:
@@ -303,12 +303,12 @@ def _clearest(found: Tempogram, within: tuple[int, int]) -> float:
 
 def _joined(stretches: list[_Placed]) -> _Placed:
     """Stretches one after the other, without beats that come too soon after those of the one before."""
-    kept = [stretches[0]]
+    kept, last = [stretches[0]], float(stretches[0].at[-1])
     for stretch in stretches[1:]:
-        last = kept[-1].at[-1]
         usual = float(np.median(np.diff(stretch.at))) if len(stretch.at) > 1 else 0.0
         late = stretch.at > last + usual / 2.0
         if late.any():
+            last = float(stretch.at[-1])
             kept.append(_Placed(stretch.at[late], stretch.strengths_db[late], stretch.sounded[late]))
     return _Placed(*(np.concatenate(parts) for parts in zip(*kept, strict=True)))
 
@@ -344,8 +344,10 @@ def _near_attacks(expected: NDArray[np.floating], heard: Heard, reach: float = 1
 
 
 def _trimmed(placed: _Placed, frames: int) -> _Placed:
-    """Without the beats at either end at which nothing sounds, and those outside the file."""
+    """Without the beats at either end at which nothing sounds, and those outside the file; never without any."""
     inside = (placed.at >= 0) & (placed.at < frames)
+    if not inside.any():
+        return placed
     heard = np.flatnonzero(placed.sounded & inside)
     if len(heard) >= LEAST_BEATS:
         inside[: heard[0]] = False
@@ -376,14 +378,14 @@ def _candidates(found: Tempogram, bpm: float, bpm_range: tuple[float, float]) ->
         tempi.append(float(exact if abs(exact / summit - 1.0) < SAME_TEMPO else summit))
     low, high = min(bpm_range[0], bpm), max(bpm_range[1], bpm)
     least = ALSO_SUPPORT * support(bpm)
-    offered: dict[float, Candidate] = {}
+    offered: dict[float, Candidate] = {round(bpm, 3): Candidate(bpm, support(bpm))}
     for place, tempo in enumerate(tempi):
         usual = low <= tempo <= high and SLOWEST_BPM <= tempo <= FASTEST_BPM
         if usual and (place < 3 or support(tempo) >= least) and round(tempo, 3) not in offered:
             offered[round(tempo, 3)] = Candidate(round(tempo, 3), support(tempo))
     first, *others = offered.values()
     others.sort(key=lambda each: -each.support)
-    return (Candidate(bpm, first.support), *others[: MOST_CANDIDATES - 1])
+    return (first, *others[: MOST_CANDIDATES - 1])
 
 
 def _swing(at: NDArray[np.float64], heard: Heard) -> float | None:
