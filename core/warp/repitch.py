@@ -209,9 +209,10 @@ def interpolate(
             x = along - row
             weights[tap] = cut_off * (table[row, 0] + x * (table[row, 1] + x * (table[row, 2] + x * table[row, 3])))
         for channel in range(channels):
+            around = heard[channel, first : first + taps]
             total = 0.0
             for tap in range(taps):
-                total += weights[tap] * heard[channel, first + tap]
+                total += weights[tap] * around[tap]
             out[channel, frame] = total
 
 
