@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -11,19 +11,19 @@ import msgspec
 from core.audio.read import open_reader
 from core.errors import UnbakeError
 from core.events import Note, Operation
+from core.jobs.tempo import beats_of
 from core.session import typed_map
 from core.session.timemap import TimeMap
+from core.warp.attacks import attacks_of
 from core.warp.beats import Beats
 from core.warp.exchange import FORMATS, imported
+from core.warp.follow import follow
 from core.warp.grid import beat_finder, on_grid, steady
-from core.warp.onsets import Heard, listen
-from core.warp.taps import beats_of
-from core.warp.tracking import find_beats
+from core.warp.taps import beats_of as beats_of_taps
 
 if TYPE_CHECKING:
     from core.audio.formats import AudioInfo
 
-DRUMS: Final = "drums"
 UNSURE: Final = 0.5
 """Beats with less confidence are said to be unsure."""
 
@@ -34,8 +34,8 @@ class MapRequest(msgspec.Struct, frozen=True):
     `path` is a file in any format of `core.warp.exchange`, `anchors` text as `core.session.typed_map` reads it.
     `straighten` is how strongly beats are brought onto a grid, 0 to 1, of `to_bpm` or their own tempo, with `swing`
     where it is given. `from_bpm` is the tempo of the source where it is known; `taps_seconds` are beats that somebody
-    tapped. `beats_from` is the file that beats are found in; of the files that are warped it is that of the drums, or
-    else the guide.
+    tapped. `beats_from` is the file that beats are found in; without, it is a stem of drums, or failing that whatever
+    has the clearest beat.
     """
 
     path: str | None = None
@@ -67,17 +67,16 @@ class MapRequest(msgspec.Struct, frozen=True):
 
 
 class Made(msgspec.Struct, frozen=True):
-    """A map and, where they were needed, the beats of the source that it was made from, in which file."""
+    """A map and, where they were needed, the beats of the source that it was made from."""
 
     time_map: TimeMap
     beats: Beats | None = None
-    beats_from: str | None = None
 
 
 def make_map(
-    guide: AudioInfo, paths: Sequence[Path], request: MapRequest, *, with_beats: bool = False
+    guide: AudioInfo, stems: Mapping[str, Path], request: MapRequest, *, with_beats: bool = False
 ) -> Operation[Made]:
-    """The map that was asked for, for the files `paths` whose guide is `guide`; its beats, too, if need be.
+    """The map that was asked for, for the file `guide` whose stems are `stems`; its beats, too, if need be.
 
     Raises UnbakeError where beats are needed and none are found, and as the makers of maps do.
     """
@@ -88,16 +87,14 @@ def make_map(
     except typed_map.BeatsNeededError:
         with_beats = True
     if found is None and request.follow is not None:
-        with open_reader(guide.path) as reader, open_reader(request.follow) as other:
-            followed = yield from follow(reader, other)
-        yield Note(f"follows {request.follow}: {followed.words()}")
-        found = followed.time_map
+        found = yield from _following(guide, request.follow)
     if found is not None and not with_beats:
         return Made(found)
-    reference = _reference(guide, paths, request)
-    beats, heard = yield from _beats(reference, request)
-    yield Note(_told(beats, reference))
-    return Made(found or _of_beats(guide, beats, heard, request), beats, str(reference))
+    beats = yield from _beats(guide, stems, request)
+    off_beats: Sequence[int] = ()
+    if request.swing is not None:
+        off_beats = (yield from attacks_of(guide.path))[0].tolist()
+    return Made(found or _of_beats(guide, beats, off_beats, request), beats)
 
 
 def _without_beats(guide: AudioInfo, request: MapRequest) -> TimeMap | None:
@@ -111,49 +108,50 @@ def _without_beats(guide: AudioInfo, request: MapRequest) -> TimeMap | None:
     return None
 
 
-def _reference(guide: AudioInfo, paths: Sequence[Path], request: MapRequest) -> Path:
-    if request.beats_from is not None:
-        return Path(request.beats_from)
-    return next((path for path in paths if path.stem.lower() == DRUMS), Path(guide.path))
+def _following(guide: AudioInfo, path: str) -> Operation[TimeMap]:
+    with open_reader(guide.path) as reader, open_reader(path) as other:
+        found = yield from follow(reader, other)
+    yield Note(f"{len(found.time_map.anchors)} anchors follow {path}, confidence {found.confidence:.2f}")
+    return found.time_map
 
 
-def _beats(path: Path, request: MapRequest) -> Operation[tuple[Beats, Heard]]:
-    """The beats of a file, as they were tapped or as they are found."""
-    with open_reader(path) as reader:
-        heard = yield from listen(reader)
+def _beats(guide: AudioInfo, stems: Mapping[str, Path], request: MapRequest) -> Operation[Beats]:
+    """The beats of the guide, as they were tapped or as they are found; says which, and how sure they are."""
     if request.taps_seconds:
-        tapped = beats_of(request.taps_seconds, heard.onsets, heard.frames, heard.sample_rate)
-        return Beats(sample_rate=heard.sample_rate, frames=heard.frames, at=tapped.beats), heard
-    found = find_beats(heard)
-    if not found.at:
-        raise UnbakeError(
-            "no beats were found", where=path, remedy="give --from-bpm, --taps, or --beats-from a clearer file"
-        )
-    return found, heard
+        attacks, _ = yield from attacks_of(guide.path)
+        tapped = beats_of_taps(request.taps_seconds, attacks, guide.frames, guide.sample_rate)
+        yield Note(f"{len(tapped.beats)} beats of {len(request.taps_seconds)} taps, {tapped.snapped} on attacks")
+        return Beats(sample_rate=guide.sample_rate, frames=guide.frames, at=tapped.beats)
+    if request.beats_from is not None:
+        found = yield from beats_of(Path(request.beats_from), {})
+        heard_in = request.beats_from
+    else:
+        found = yield from beats_of(Path(guide.path), stems)
+        heard_in = found.reference
+    beats = found.beats
+    if not beats.at or beats.bpm is None:
+        remedy = "give --from-bpm, --taps, or --beats-from a file with clear ones"
+        raise UnbakeError("no beats were found", where=request.beats_from or guide.path, remedy=remedy)
+    sure = "" if beats.confidence >= UNSURE else ", unsure: unbake tempo says what else it may be"
+    yield Note(
+        f"{len(beats.at)} beats at {beats.bpm:.3f} BPM heard in {heard_in}, confidence {beats.confidence:.2f}{sure}"
+    )
+    return beats
 
 
-def _told(beats: Beats, path: Path) -> str:
-    if beats.bpm is None:
-        return f"{len(beats.at)} beats, as tapped"
-    sure = "" if beats.confidence >= UNSURE else ", unsure: check them with unbake tempo"
-    return f"{len(beats.at)} beats at {beats.bpm:.3f} BPM in {path.name}, confidence {beats.confidence:.2f}{sure}"
-
-
-def _of_beats(guide: AudioInfo, beats: Beats, heard: Heard, request: MapRequest) -> TimeMap:
+def _of_beats(guide: AudioInfo, beats: Beats, off_beats: Sequence[int], request: MapRequest) -> TimeMap:
     if request.path is not None:
         return imported(request.path, guide, beats)
     if request.anchors is not None:
         return typed_map.read(request.anchors, guide.sample_rate, beat_finder(beats))
     if request.straighten is not None:
-        off_beats = heard.onsets.tolist()
         return on_grid(beats, bpm=request.to_bpm, strength=request.straighten, swing=request.swing, off_beats=off_beats)
     assert request.to_bpm is not None
-    own_bpm = (
-        beats.bpm
-        if beats.bpm is not None
-        else 60.0 * beats.sample_rate * (len(beats.at) - 1) / (beats.at[-1] - beats.at[0])
-    )
-    return steady(guide.frames, own_bpm, request.to_bpm).time_map
+    return steady(guide.frames, beats.bpm or _mean_bpm(beats), request.to_bpm).time_map
+
+
+def _mean_bpm(beats: Beats) -> float:
+    return 60.0 * beats.sample_rate * (len(beats.at) - 1) / (beats.at[-1] - beats.at[0])
 
 
 def format_of(path: Path) -> str:

@@ -24,9 +24,13 @@ from core.audio.read import open_reader
 from core.audio.write import AudioWriter, open_writer
 from core.errors import UnbakeError, os_error
 from core.events import Note, Operation, Progress
+from core.jobs import sessions
 from core.jobs.maps import MapRequest, format_of, make_map
+from core.jobs.opening import stems_at_hand
 from core.measure.levels import to_dbfs
 from core.recombine.warping import Drift, drift_of, speeds
+from core.session import edits, history
+from core.session.document import Session
 from core.session.timemap import TimeMap, WarpMode
 from core.warp.attacks import attacks_of
 from core.warp.course import no_attacks
@@ -109,12 +113,31 @@ def warp(
     name = None if save_map is None else format_of(save_map)
     if save_map is not None:
         check_output(save_map, [*paths, guide.path], force)
-    made = yield from make_map(guide, paths, request, with_beats=name in TEMPI)
+    stems = {path.stem: path for path in paths if str(path) != guide.path}
+    made = yield from make_map(guide, stems, request, with_beats=name in TEMPI)
     content = None if name is None else exported(name, made.time_map, guide, made.beats)
     report = yield from warp_files(paths, folder, made.time_map, how, force=force)
     if save_map is not None and content is not None:
         write_bytes_atomically(save_map, content, force=force)
     return report
+
+
+def warp_session(session_path: Path, request: MapRequest | None) -> Operation[Session]:
+    """Gives a session on disk the time map that is asked for, or takes it out: one edit of its history.
+
+    Beats are looked for in the stems where they are at hand. Raises UnbakeError as `make_map` does.
+    """
+    session = sessions.load(session_path)
+    time_map = TimeMap()
+    if request is not None:
+        stems = sessions.stem_paths(stems_at_hand(session))
+        time_map = (yield from make_map(probe(session.source.path), stems, request)).time_map
+    what = edits.set_warp(session, time_map).what
+
+    def change(before: Session | None) -> Session:
+        return edits.set_warp(session if before is None else before, time_map).session
+
+    return history.edit(session_path, change, what)
 
 
 def warp_files(

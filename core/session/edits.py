@@ -19,6 +19,7 @@ from core.session.document import Brought, Mode, Session, Strip
 from core.session.parameters import master_kinds, parameter_of, strip_kinds, title_of
 from core.session.presets import Preset
 from core.session.processors import Processor
+from core.session.timemap import TimeMap
 from core.session.toml import Origin, Steps
 
 MASTER = "master"
@@ -142,6 +143,15 @@ def reset_strip(session: Session, strip: str) -> Change:
         return Change(_with_chain(session, strip, ()), f"{strip}: reset")
     _strip(session, strip)
     return Change(_with_strip(session, strip, Strip()), f"{strip}: reset")
+
+
+def set_warp(session: Session, time_map: TimeMap, what: str | None = None) -> Change:
+    """Gives the session a time map, or takes it out with one that has no anchors.
+
+    Raises UnbakeError for the map of a longer file.
+    """
+    made = _checked(msgspec.structs.replace(session, warp=time_map))
+    return Change(made, what or (words.of_warp(made) if time_map.anchors else "time map taken out"), merge_key=None)
 
 
 def bring(

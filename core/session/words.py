@@ -43,7 +43,7 @@ def of_value(owner: Struct, name: str, *, titled: bool = False) -> str:
 
 def of_strip(strip: Strip) -> str:
     """`-1.5 dB; bell 250 Hz -5 dB Q 0.8`, or `neutral`."""
-    if strip.neutral:
+    if strip.neutral and strip.warp == "linked":
         return "neutral"
     if strip.mode == "cancel":
         return "cancelled" if strip.budget == 1.0 else f"cancelled; {of_value(strip, 'budget')}"
@@ -59,15 +59,34 @@ def of_strip(strip: Strip) -> str:
     if strip.budget != 1.0:
         parts.append(of_value(strip, "budget"))
     parts.extend(of_processor(processor) for processor in strip.chain)
+    if strip.warp != "linked":
+        parts.append(f"warped by {strip.warp}")
     return "; ".join(parts) or "unprocessed"
 
 
 def of_session(session: Session) -> list[str]:
-    """One line for each strip that changes something, and one for the master stage when it does."""
+    """One line for each strip that changes something, and one for the time map and the master stage when they do."""
     lines = [f"{name}: {of_strip(session.strips[name])}" for name in session.changed]
+    if not session.warp.identity:
+        lines.append(of_warp(session))
     if session.master:
         lines.append("master: " + "; ".join(of_processor(processor) for processor in session.master))
     return lines
+
+
+def of_warp(session: Session) -> str:
+    """`warp: 12 anchors, smooth, 4:12.345 to 4:08.100`."""
+    count = len(session.warp.anchors)
+    smooth = ", smooth" if session.warp.curve == "smooth" else ""
+    before, after = (
+        _minutes(frames / session.source.sample_rate) for frames in (session.source.frames, session.frames)
+    )
+    return f"warp: {count} anchor{'s' if count > 1 else ''}{smooth}, {before} to {after}"
+
+
+def _minutes(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds, 3), 60.0)
+    return f"{minutes:.0f}:{rest:06.3f}"
 
 
 def of_brought(name: str, brought: Brought, *, hashed: bool = True) -> str:

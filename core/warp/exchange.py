@@ -51,6 +51,8 @@ FORMATS: Final = {
         Format("ableton", ".xml", "everything, as the warp markers of an Ableton Live clip; not a Set that Live opens"),
     )
 }
+TEMPI: Final = ("tempo", "midi")
+"""Formats that say tempi, for which beats have to be known."""
 
 
 def exported(name: str, time_map: TimeMap, info: AudioInfo, beats: Beats | None = None) -> bytes:
@@ -139,7 +141,7 @@ def _bpm(time_map: TimeMap, beats: Beats | None) -> float:
 
 def _followed(tempo_map: TempoMap, beats: Beats | None, at_bar: int | None, where: str) -> TimeMap:
     if beats is None:
-        raise typed_map.NeedsBeats(
+        raise typed_map.BeatsNeededError(
             "says tempi, which need the beats", where=where, remedy="find the beats first, or tap them"
         )
     try:

@@ -87,7 +87,8 @@ class Slices:
             if grains.starts[place] >= stop:
                 break
             if place == self._place:
-                self._window.forget(int(grains.needed[place]))
+                here = max(start, int(grains.starts[place])) + int(grains.shifts[place])
+                self._window.forget(min(here, int(grains.needed[place])))
             self._add(place, block, start)
 
     def _add(self, place: int, block: Block, start: int) -> None:
@@ -114,7 +115,7 @@ class _Grains(NamedTuple):
     """Pieces of the source, each moved as a whole, that add up to the target, in order; int64, each [n].
 
     Each sounds on target frames `starts` to `stops`, from the source `shifts` later, and fades in over its first
-    `rises` frames and out over its last `falls`. `needed`: before which source frame nothing is needed from it on.
+    `rises` frames and out over its last `falls`. `needed`: before which source frame those after it need nothing.
     """
 
     starts: NDArray[np.int64]
@@ -158,7 +159,8 @@ def _grains(cuts: NDArray[np.int64], sample_rate: int, tail: Tail) -> _Grains:
     kept = np.flatnonzero(np.concatenate([[True], np.diff(shifts) != 0]))
     last = np.append(kept[1:], len(shifts)) - 1
     starts, shifts, rises = starts[kept] - rises[kept], shifts[kept], rises[kept]
-    needed = np.minimum.accumulate((starts + shifts)[::-1])[::-1]
+    later = np.append((starts + shifts)[1:], np.iinfo(np.int64).max)
+    needed = np.minimum.accumulate(later[::-1])[::-1]
     return _Grains(starts, stops[last], shifts, rises, falls[last], needed)
 
 

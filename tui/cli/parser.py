@@ -353,11 +353,7 @@ def _null(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--force", action="store_true", help="replace an OUT that exists")
 
 
-def _warp(commands: argparse._SubParsersAction) -> None:
-    about = "warps one file, or several that belong together, along one time map; parts still add up to their sum"
-    parser = _add(commands, "warp", about, "unbake warp master.wav stems/*.wav -o warped --to-bpm 124", "warp:run")
-    parser.add_argument("files", nargs="+", type=_path, metavar="FILE", help="audio files of one rate and length")
-    parser.add_argument("-o", "--output", type=_path, required=True, metavar="DIR", help="folder for NAME.wav of each")
+def _time_map(parser: argparse.ArgumentParser) -> None:
     made = parser.add_argument_group("the map: one of")
     made.add_argument("--to-bpm", type=_number, metavar="N", help="this tempo, at one speed throughout")
     made.add_argument(
@@ -376,6 +372,14 @@ def _warp(commands: argparse._SubParsersAction) -> None:
     beats.add_argument(
         "--beats-from", type=_path, metavar="FILE", help="where beats are found (default: drums, else the guide)"
     )
+
+
+def _warp(commands: argparse._SubParsersAction) -> None:
+    about = "warps one file, or several that belong together, along one time map; parts still add up to their sum"
+    parser = _add(commands, "warp", about, "unbake warp master.wav stems/*.wav -o warped --to-bpm 124", "warp:run")
+    parser.add_argument("files", nargs="+", type=_path, metavar="FILE", help="audio files of one rate and length")
+    parser.add_argument("-o", "--output", type=_path, required=True, metavar="DIR", help="folder for NAME.wav of each")
+    _time_map(parser)
     parser.add_argument("--guide", type=_path, metavar="G", help="what all are linked to (default: the first FILE)")
     parser.add_argument(
         "--mode",
@@ -472,7 +476,7 @@ def _port(text: str) -> int:
 
 
 def _session(commands: argparse._SubParsersAction) -> None:
-    about = "sessions from scripts: new, show, set, bring, drop, undo, redo, log"
+    about = "sessions from scripts: new, show, set, bring, drop, warp, undo, redo, log"
     actions = _group(commands, "session", about, "unbake session show song.unbake.toml")
     new = _add(
         actions, "new", "a session without an edit", "unbake session new song.wav -o song.unbake.toml", "session:new"
@@ -505,6 +509,16 @@ def _session(commands: argparse._SubParsersAction) -> None:
     )
     _file(drop, "session", SESSION)
     drop.add_argument("name", metavar="NAME", help="what the stem is called in the session")
+    warp = _add(
+        actions,
+        "warp",
+        "gives the session a time map: one for the master and all stems",
+        "unbake session warp song.unbake.toml --straighten 80 --to-bpm 124",
+        "session:warp",
+    )
+    _file(warp, "session", SESSION)
+    _time_map(warp)
+    warp.add_argument("--none", action="store_true", help="takes the time map out")
     for name, text in (("undo", "goes back one edit"), ("redo", "goes forward one edit"), ("log", "lists all edits")):
         _file(
             _add(actions, name, text, f"unbake session {name} song.unbake.toml", f"session:{name}"), "session", SESSION

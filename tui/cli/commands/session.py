@@ -1,4 +1,4 @@
-"""`unbake session new | show | set | bring | drop | undo | redo | log`."""
+"""`unbake session new | show | set | bring | drop | warp | undo | redo | log`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from pathlib import Path
 from core.audio.speakers import default_speakers
 from core.jobs import bring as bringing
 from core.jobs import sessions
+from core.jobs.warp import warp_session
 from core.measure.contained import DepthBand, Given
 from core.session import blind, files, history, words
 from core.session.blind import BlindTest
 from core.session.document import Session
 from core.strips.comb import warnings_of
+from tui.cli.commands.warp import map_request
 from tui.cli.terminal import drive, emit, table
 
 
@@ -111,6 +113,12 @@ def _change(depth_db: float | None) -> str:
 def drop(options: Namespace) -> int:
     """A brought stem out of a session again."""
     return _tell(options, str(options.session), bringing.drop(options.session, options.name))
+
+
+def warp(options: Namespace) -> int:
+    """A time map for a session, or none."""
+    request = None if options.none else map_request(options)
+    return _tell(options, str(options.session), drive(warp_session(options.session, request), options))
 
 
 def undo(options: Namespace) -> int:

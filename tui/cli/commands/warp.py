@@ -14,7 +14,24 @@ from tui.cli.terminal import drive, duration, emit, level, table
 
 def run(options: Namespace) -> int:
     """One file, or several that belong together, along one time map."""
-    request = MapRequest(
+    how = How(
+        mode=options.mode,
+        guide=None if options.guide is None else str(options.guide),
+        subtype=options.subtype or "FLOAT",
+        overs=options.overs,
+        options=Options(cents=options.cents, formants=options.formants, tail=options.tail),
+    )
+    operation = warp(
+        options.files, options.output, map_request(options), how, save_map=options.save_map, force=options.force
+    )
+    report = drive(operation, options)
+    emit(options, report, table(_rows(report)))
+    return 0
+
+
+def map_request(options: Namespace) -> MapRequest:
+    """How the map is to be made."""
+    return MapRequest(
         path=None if options.map is None else str(options.map),
         anchors=options.anchors,
         follow=None if options.follow is None else str(options.follow),
@@ -25,17 +42,6 @@ def run(options: Namespace) -> int:
         taps_seconds=() if options.taps is None else _taps(options.taps),
         beats_from=None if options.beats_from is None else str(options.beats_from),
     )
-    how = How(
-        mode=options.mode,
-        guide=None if options.guide is None else str(options.guide),
-        subtype=options.subtype or "FLOAT",
-        overs=options.overs,
-        options=Options(cents=options.cents, formants=options.formants, tail=options.tail),
-    )
-    operation = warp(options.files, options.output, request, how, save_map=options.save_map, force=options.force)
-    report = drive(operation, options)
-    emit(options, report, table(_rows(report)))
-    return 0
 
 
 def _taps(path: Path) -> tuple[float, ...]:
