@@ -126,6 +126,7 @@ class _Pieces:
     def at(self, targets: NDArray[np.int64]) -> _Places:
         """What sounds on frames of the target, none of them before the first piece."""
         here = np.searchsorted(self.targets, targets, side="right") - 1
+        here -= (targets == self.targets[here]) & self._copied[here]  # the last frame of a copy is one, too
         passed = targets - self.targets[here]
         sources = self._sources[here] + passed * self._speeds[here]
         copied = self._copied[here + 1]

@@ -60,6 +60,8 @@ class Window:
         while self._read < stop:
             count = min(PIECE_FRAMES, self._frames - self._read)
             block = np.concatenate([sound.read(count) for sound in self._sounds])
-            kept.append(block[:, max(0, self._first - self._read) :])
+            skipped = max(0, self._first - self._read)
             self._read += count
+            if skipped < count:
+                kept.append(block[:, skipped:])
         self._held = np.concatenate(kept, axis=1)
