@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from core.audio.read import open_reader
-from core.warp.onsets import listen
 
 if TYPE_CHECKING:
     from core.audio.hashes import Fingerprint
@@ -20,6 +19,8 @@ _known: OrderedDict[Fingerprint, Attacks] = OrderedDict()
 
 def attacks_of(path: str | Path) -> Operation[Attacks]:
     """The frames at which sounds begin in a file, and how strongly, in dB. Raises UnbakeError as `listen` does."""
+    from core.warp.onsets import listen  # and with it scipy
+
     with open_reader(path) as reader:
         if reader.fingerprint not in _known:
             heard = yield from listen(reader)

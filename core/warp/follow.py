@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -46,7 +47,7 @@ NEAR_STEPS: Final = 4
 """How far from the path of a level the next one looks, in steps of that level."""
 SKIPPED: Final = 0.6
 """What it costs to leave out a step at the beginning or the end; unlike steps cost about 1, and like ones 0."""
-STALLED: Final = 0.5
+STALLED: Final = 1.0
 """What it costs, besides, when one recording goes on while the other stands still."""
 COARSE_SHARES: Final = (0.5, 0.3, 0.2)
 FINE_SHARES: Final = (0.1, 0.6, 0.3)
@@ -77,8 +78,8 @@ FLOOR: Final = 1e-5
 """The amplitude of silence."""
 ALIKE: Final = 0.6
 """What recordings save that differ in little but the tempo."""
-SILENT_DB: Final = -60.0
-"""Below the loudest."""
+SILENT: Final = 1e-3
+"""What is so much softer than the loudest is silence."""
 
 
 class Followed(NamedTuple):
@@ -233,26 +234,24 @@ def _coarse(one: _Sound, two: _Sound) -> Operation[tuple[NDArray[np.int64], floa
     """The path of the coarsest level, how much of what could be saved it saves, and semitones that `two` is higher."""
     step = _steps(one, two)[0]
     mine = _features(one, step)
+    steps = min(_sounding_seconds(one), _sounding_seconds(two)) / step
     yield Progress("comparing", 0, TONES)
-    best, best_saved = _compared(mine, _features(two, step))
-    best_semitones = 0
-    for number, semitones in enumerate((1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6), 1):
-        if best_saved >= SURE:
-            break
-        yield Progress("comparing", number, TONES)
-        path, saved = _compared(mine, _features(two.transposed(-semitones), step))
-        if saved > best_saved:
-            best, best_saved, best_semitones = path, saved, semitones
+    path, saved = _compared(mine, _features(two, step), steps)
+    found = [(saved, 0, path)]
+    for semitones in (1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6) if saved < SURE else ():
+        yield Progress("comparing", len(found), TONES)
+        path, saved = _compared(mine, _features(two.transposed(-semitones), step), steps)
+        found.append((saved, semitones, path))
     yield Progress("comparing", TONES, TONES)
-    return best, best_saved, best_semitones
+    saved, semitones, path = max(found, key=operator.itemgetter(0))
+    return path, saved, semitones
 
 
-def _compared(mine: NDArray[np.float32], theirs: NDArray[np.float32]) -> tuple[NDArray[np.int64], float]:
-    """The cheapest path of all, and what it saves of what could be saved by likeness of the shorter one."""
+def _compared(mine: NDArray[np.float32], theirs: NDArray[np.float32], steps: float) -> tuple[NDArray[np.int64], float]:
+    """The cheapest path of all, and what it saves of what `steps` that are all alike would."""
     low = np.zeros(len(mine), np.int64)
     path, cost = _path(mine, theirs, low, low + len(theirs))
-    skipping = SKIPPED * (len(mine) + len(theirs))
-    return path, (skipping - cost) / (2.0 * SKIPPED * min(len(mine), len(theirs)))
+    return path, (SKIPPED * (len(mine) + len(theirs)) - cost) / (2.0 * SKIPPED * steps)
 
 
 def _refined(path: NDArray[np.int64], one: _Sound, two: _Sound, before: float, step: float) -> NDArray[np.int64]:
@@ -306,7 +305,7 @@ def _evened(values: NDArray[np.float32], steps: float) -> NDArray[np.float32]:
     power = np.square(values).sum(axis=1, keepdims=True)
     usual = np.sqrt(np.maximum(_smoothed(power, max(1, round(steps))), 0.0))
     floor = 0.1 * float(np.sqrt(power.mean())) + 1e-9
-    return np.minimum(values / (usual + floor), 4.0)
+    return np.minimum(values / (usual + floor), 4.0).astype(np.float32)
 
 
 def _lingering(values: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
@@ -323,20 +322,20 @@ def _sampled(values: NDArray[np.float32], step_seconds: float, times: NDArray[np
     before = np.minimum(places.astype(np.int64), max(0, len(values) - 2))
     part = (places - before).astype(np.float32)[:, None]
     after = np.minimum(before + 1, len(values) - 1)
-    return values[before] * (1.0 - part) + values[after] * part
+    return (values[before] * (1.0 - part) + values[after] * part).astype(np.float32)
 
 
 def _directions(values: NDArray[np.float32], floor: float) -> NDArray[np.float32]:
     """Which way each row differs from the usual one, of length 1 but where it hardly does."""
     off = values - values.mean(axis=0)
     length = np.sqrt(np.square(off).sum(axis=1, keepdims=True))
-    return off / (length + floor * length.mean() + 1e-9)
+    return (off / (length + floor * length.mean() + 1e-9)).astype(np.float32)
 
 
 def _deviations(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """By how much each row differs from the usual one, mean length 1."""
     off = values - values.mean(axis=0)
-    return off / (np.sqrt(np.square(off).sum(axis=1).mean()) + 1e-9)
+    return (off / (np.sqrt(np.square(off).sum(axis=1).mean()) + 1e-9)).astype(np.float32)
 
 
 def _path(
@@ -541,7 +540,12 @@ def _unattacked(attacks: NDArray[np.float64], path: NDArray[np.float64]) -> NDAr
 def _sounds(sound: _Sound, times: NDArray[np.float64]) -> NDArray[np.bool_]:
     loudness = sound.sounding.max(axis=1)
     here = loudness[np.minimum((times / sound.step_seconds).astype(np.int64), len(loudness) - 1)]
-    return here > loudness.max() * 10.0 ** (SILENT_DB / 20.0)
+    return here > loudness.max() * SILENT
+
+
+def _sounding_seconds(sound: _Sound) -> float:
+    loudness = sound.sounding.max(axis=1)
+    return max(LEAST_SECONDS, float(np.count_nonzero(loudness > loudness.max() * SILENT)) * sound.step_seconds)
 
 
 def _anchors(points: NDArray[np.float64], info: AudioInfo) -> tuple[Anchor, ...]:

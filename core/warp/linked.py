@@ -19,11 +19,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import msgspec
 import numpy as np
 from scipy import fft, ndimage, signal
 
 from core.warp.course import Course, Held, no_attacks
+from core.warp.voicing import LINKED, Voicing
 from core.warp.window import Window
 
 if TYPE_CHECKING:
@@ -57,25 +57,6 @@ WINDOW: Final = ("kaiser", 7.5)
 THREADS: Final = 2
 AT_ONCE: Final = 1
 """Channels that a thread stretches together."""
-
-
-class Voicing(msgspec.Struct, frozen=True):
-    """How the vocoder listens: windows in ms for bands that meet at `crossovers_hz`, and the hold around attacks.
-
-    `locked`: bins keep the phase they have against their peak; without, each goes its own way, which is more diffuse.
-    `attacks`: whether attacks of the guide are held, beside the anchors of the map.
-    """
-
-    windows_ms: tuple[float, ...]
-    crossovers_hz: tuple[float, ...]
-    hold_ms: float = 30.0
-    locked: bool = True
-    attacks: bool = True
-
-
-LINKED: Final = Voicing(windows_ms=(93.0, 46.0, 23.0), crossovers_hz=(700.0, 4000.0))
-TONES: Final = Voicing(windows_ms=(186.0, 93.0), crossovers_hz=(1500.0,), attacks=False)
-TEXTURE: Final = Voicing(windows_ms=(93.0,), crossovers_hz=(), locked=False, attacks=False)
 
 
 class LinkedWarp:

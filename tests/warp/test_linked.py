@@ -12,7 +12,8 @@ from scipy import signal
 from core.session.timemap import TimeMap
 from core.warp import linked
 from core.warp.course import Attacks, no_attacks
-from core.warp.linked import LINKED, TEXTURE, TONES, LinkedWarp, Voicing
+from core.warp.linked import LinkedWarp
+from core.warp.voicing import LINKED, TEXTURE, TONES, Voicing
 
 RATE = 44_100
 
