@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from core import places
+from core.warp import rubberband
 from models import registry
 
 State = Literal["ok", "note", "problem"]
@@ -46,6 +47,7 @@ def examine() -> Examination:
         _folder("presets, cards", places.home()),
         *_models(),
         _plugins(),
+        _stretcher(),
         Finding("libraries", "ok", ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)),
     )
     return Examination(findings, all(finding.state != "problem" for finding in findings))
@@ -89,6 +91,13 @@ def _plugins() -> Finding:
         return Finding(
             "VST3 plug-ins", "note", "pedalboard, which runs them, is not installed: pip install 'unbake[vst3]'"
         )
+
+
+def _stretcher() -> Finding:
+    version = rubberband.find()
+    if version is None:
+        return Finding("stretcher", "note", f"mode rubberband of warp needs its command: {rubberband.REMEDY}")
+    return Finding("stretcher", "ok", f"rubberband {version}, for mode rubberband of warp")
 
 
 def _folder(name: str, folder: Path) -> Finding:

@@ -18,7 +18,7 @@ from core.warp.attacks import attacks_of
 from core.warp.beats import Beats
 from core.warp.exchange import FORMATS, imported
 from core.warp.follow import follow
-from core.warp.grid import beat_finder, on_grid, steady
+from core.warp.grid import beat_finder, check_bpm, on_grid, steady
 from core.warp.taps import beats_of as beats_of_taps
 
 if TYPE_CHECKING:
@@ -62,6 +62,9 @@ class MapRequest(msgspec.Struct, frozen=True):
             if given is not None and other is None:
                 needs = "straighten" if name == "swing" else "to-bpm"
                 raise UnbakeError(f"--{name} does nothing without --{needs}")
+        for bpm in (self.to_bpm, self.from_bpm):
+            if bpm is not None:
+                check_bpm(bpm)
         if self.from_bpm is not None and self.straighten is not None:
             raise UnbakeError("--from-bpm does nothing with --straighten", remedy="leave it away")
 

@@ -110,6 +110,7 @@ def warp(
     Raises UnbakeError as `make_map` and `warp_files` do, before anything is written.
     """
     guide = probe(paths[0] if how.guide is None else how.guide)
+    _check_alike(guide, [probe(path) for path in paths])
     name = None if save_map is None else format_of(save_map)
     if save_map is not None:
         check_output(save_map, [*paths, guide.path], force)
