@@ -160,9 +160,12 @@ class _Excerpt(NamedTuple):
         """Source frames `low` to `high`, a view."""
         return self.block[:, low - self.start : high - self.start]
 
-    def pieces(self, starts: NDArray[np.int64], size: int) -> Block:
-        """Frames from every start on, float64 [channels, starts, size]."""
-        return np.lib.stride_tricks.sliding_window_view(self.block, size, axis=1)[:, starts - self.start]
+    def windowed(self, starts: NDArray[np.int64], window: NDArray[np.float64]) -> Block:
+        """Frames from every start on, under a window, float64 [channels, starts, size]."""
+        found = np.empty((len(self.block), len(starts), len(window)))
+        for number, start in enumerate((starts - self.start).tolist()):
+            np.multiply(self.block[:, start : start + len(window)], window, out=found[:, number])
+        return found
 
 
 class _Plan(NamedTuple):
@@ -221,11 +224,11 @@ class _Band:
 
     def analyse(self, heard: _Excerpt, at: NDArray[np.int64]) -> NDArray[np.complex128]:
         """Spectra [channels, frames, bins used] of a sound around source frames."""
-        framed = heard.pieces(at - self.size // 2, self.size) * self._window
-        return np.asarray(fft.rfft(framed, axis=-1))[..., self._bins]
+        framed = heard.windowed(at - self.size // 2, self._window)
+        return np.asarray(fft.rfft(framed, axis=-1, overwrite_x=True), np.complex128)[..., self._bins]
 
     def turns(self, plan: _Plan, guide: _Excerpt) -> NDArray[np.complex128]:
-        """How far every bin of every frame of a plan is turned, complex [frames, bins used] of magnitude 1."""
+        """By what every bin of every frame of a plan is turned and weighed, complex [frames, bins used]."""
         here = self.analyse(guide, plan.sources)
         before = self.analyse(guide, plan.sources - self.hop)
         last = here[:, :1] if self._spectrum is None else self._spectrum
@@ -242,7 +245,7 @@ class _Band:
             self._last = target, source
             found[number] = self._turned
         self._spectrum = here[:, -1:]
-        return found
+        return found * self._mask
 
     def _go_on(
         self, advance: NDArray[np.complex128], peaks: NDArray[np.int64], owner: NDArray[np.int64], late: int
@@ -291,10 +294,10 @@ class _Band:
 
     def add(self, plan: _Plan, turns: NDArray[np.complex128], heard: _Excerpt, part: slice, start: int) -> None:
         """Adds the frames of some channels to what was made of them, which begins at target frame `start` - `size`."""
-        spectra = self.analyse(_Excerpt(heard.start, heard.block[part]), plan.sources) * (turns * self._mask)
+        spectra = self.analyse(_Excerpt(heard.start, heard.block[part]), plan.sources)
         whole = np.zeros((*spectra.shape[:2], self.size // 2 + 1), complex)
-        whole[..., self._bins] = spectra
-        made = np.asarray(fft.irfft(whole, self.size, axis=-1))
+        np.multiply(spectra, turns, out=whole[..., self._bins])
+        made = np.asarray(fft.irfft(whole, self.size, axis=-1, overwrite_x=True))
         made *= self._closing
         sums = self._sums[part]
         for frame, target in enumerate((plan.targets - self.size // 2 - start + self.size).tolist()):
