@@ -224,8 +224,8 @@ class _Band:
 
     def analyse(self, heard: _Excerpt, at: NDArray[np.int64]) -> NDArray[np.complex128]:
         """Spectra [channels, frames, bins used] of a sound around source frames."""
-        framed = heard.windowed(at - self.size // 2, self._window)
-        return np.asarray(fft.rfft(framed, axis=-1, overwrite_x=True))[..., self._bins].astype(complex, copy=False)
+        spectra: Any = fft.rfft(heard.windowed(at - self.size // 2, self._window), axis=-1, overwrite_x=True)
+        return spectra[..., self._bins]
 
     def turns(self, plan: _Plan, guide: _Excerpt) -> NDArray[np.complex128]:
         """By what every bin of every frame of a plan is turned and weighed, complex [frames, bins used]."""
