@@ -91,7 +91,7 @@ def test_another_balance_of_the_instruments_is_followed(folder: Path, tmp_path: 
 
 
 def test_music_without_clear_attacks_is_followed(data: Path, tmp_path: Path) -> None:
-    theme = read_all(data / "masters" / "wesnoth_love_theme.flac")[:, 20 * RATE : 45 * RATE]
+    theme = read_all(data / "masters" / "wesnoth_love_theme.flac")[:, 20 * RATE : 38 * RATE]
     one = written(tmp_path / "a.wav", theme)
     time_map = wandering(theme.shape[1], 1.05, 1)
     found = followed(one, warped(one, one, time_map, tmp_path / "b.wav"))
@@ -107,18 +107,18 @@ def test_the_same_recording_is_not_stretched(folder: Path) -> None:
 
 
 def test_a_part_of_a_song_is_found_in_it(data: Path, tmp_path: Path) -> None:
-    song = read_all(data / "mixes" / "Joshua_Morin_-_On_the_run.ogg")[:, : 100 * RATE]
+    song = read_all(data / "mixes" / "Joshua_Morin_-_On_the_run.ogg")[:, 40 * RATE : 100 * RATE]
     one = written(tmp_path / "a.wav", song)
-    part = song[:, 60 * RATE : 85 * RATE]
+    part = song[:, 20 * RATE : 40 * RATE]
     other = written(tmp_path / "b.wav", soxr.resample(part.T, 1.02 * RATE, RATE).T)  # a tape that runs a little faster
     found = followed(one, other)
-    assert 59.5 < found.first_seconds < 62.0
-    assert 83.0 < found.last_seconds < 85.5
-    truth = Drawn(TimeMap(((60 * RATE, 0), (85 * RATE, round(25 * RATE / 1.02)))), song.shape[1])
+    assert 19.5 < found.first_seconds < 22.0
+    assert 38.0 < found.last_seconds < 40.5
+    truth = Drawn(TimeMap(((20 * RATE, 0), (40 * RATE, round(20 * RATE / 1.02)))), song.shape[1])
     off = np.abs(off_ms(found, song.shape[1], truth))
     assert np.quantile(off, 0.95) < 10.0
     back = followed(other, one)
-    assert Drawn(back.time_map, part.shape[1]).target(0) == pytest.approx(60 * RATE, abs=0.02 * RATE)
+    assert Drawn(back.time_map, part.shape[1]).target(0) == pytest.approx(20 * RATE, abs=0.02 * RATE)
 
 
 def test_rates_channels_levels_and_silence_may_differ(folder: Path, tmp_path: Path) -> None:

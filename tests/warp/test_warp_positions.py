@@ -228,6 +228,20 @@ def test_what_can_not_be_moved_is_left_out_and_named(metadata: Metadata, named: 
     assert not kept.atoms
 
 
+@given(
+    st.sampled_from([("RIFF", b"bext"), ("RIFF", b"cue "), ("RIFF", b"LIST"), ("RIFF", b"smpl"), ("RIFF", b"iXML")]),
+    st.binary(max_size=80),
+    st.integers(0, 3),
+)
+def test_damaged_chunks_never_end_in_a_traceback(kind: tuple[str, bytes], content: bytes, count: int) -> None:
+    begin = {b"LIST": b"adtl", b"cue ": struct.pack("<I", count), b"smpl": bytes(28) + struct.pack("<I", count)}
+    chunk = kind[1], begin.get(kind[1], b"") + content
+    for time_map in (TWICE, CUT):
+        kept, lost = along(Metadata(kind=kind[0], chunks=(chunk, (b"MARK", content))), time_map, FRAMES, RATE)
+        assert len(kept.chunks) + len(lost) >= 1
+    along(Metadata(kind="AIFF", chunks=((b"MARK", content),), id3=content), CUT, FRAMES, RATE)
+
+
 def test_what_counts_no_time_stays_byte_for_byte() -> None:
     chunks = ((b"LIST", b"INFO"), (b"axml", b"<plain/>"), (b"_PMX", b"<x/>"), (b"tiny", b""))
     metadata = Metadata(kind="RIFF", chunks=chunks, atoms={"\xa9nam": ["Song"]}, comments=(("ARTIST", "X"),))
