@@ -21,6 +21,7 @@ from core.audio.outputs import output_format
 from core.audio.probe import probe
 from core.audio.quantise import TpdfDither, codes_to_float, count_overs, quantise
 from core.audio.read import open_reader
+from core.audio.tags import read_metadata
 from core.audio.write import AudioWriter, open_writer
 from core.errors import UnbakeError, os_error
 from core.events import Note, Operation, Progress
@@ -36,6 +37,7 @@ from core.warp.attacks import attacks_of
 from core.warp.course import no_attacks
 from core.warp.engines import PLAIN, Options, check_options, needs_attacks, warper_of
 from core.warp.exchange import TEMPI, exported
+from core.warp.positions import along
 from core.warp.rubberband import Rubberband
 from core.warp.sound import FileSound
 
@@ -185,7 +187,13 @@ def warp_files(
                 after.add(number, tracks[number].write(block))
             done = min(start + BLOCK_FRAMES, warper.frames)
             yield Progress("warping", done, warper.frames, warper.frames / rate)
-        written = [writer.finish() for writer in writers]
+        tags = []
+        for path in paths:
+            metadata, dropped = along(read_metadata(path), time_map, frames, rate)
+            if dropped:
+                yield Note(f"{path.name}: {', '.join(dropped)} can't follow the time map, and are left out")
+            tags.append(metadata)
+        written = [writer.finish(metadata) for writer, metadata in zip(writers, tags, strict=True)]
         found = []
         for number, (reader, path) in enumerate(zip(readers, written, strict=True)):
             yield Progress("measuring", number, len(written))
@@ -193,8 +201,8 @@ def warp_files(
                 found.append(drift_of(reader, result, attacks[0], time_map))
         for reader in (guide, *readers):
             check_unchanged(reader.info.path, reader.fingerprint)
-        for writer in writers:
-            writer.commit()
+        for writer, metadata in zip(writers, tags, strict=True):
+            writer.commit(metadata)
     slowest, fastest = speeds(time_map, frames)
     seconds = time.monotonic() - started
     return WarpReport(

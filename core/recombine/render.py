@@ -41,6 +41,7 @@ from core.recombine.warping import WarpFigures, drift_of, speeds
 from core.session.document import Session
 from core.session.profiles import Profile
 from core.warp.attacks import attacks_of
+from core.warp.positions import along
 
 OversPolicy = Literal["trim", "limit", "clip"]
 PEAK_TOLERANCE_DB: Final = 0.04
@@ -123,6 +124,10 @@ def render(
     info = probe(source)
     before_reading = fingerprint(source)
     metadata = read_metadata(source)
+    if not session.warp.identity:
+        metadata, dropped = along(metadata, session.warp, info.frames, info.sample_rate)
+        if dropped:
+            yield Note(f"{', '.join(dropped)} of the source can't follow the time map, and are left out")
     if fmt.sample_rate != info.sample_rate:
         metadata, lost = at_rate(metadata, info.sample_rate, fmt.sample_rate)
         if lost:
