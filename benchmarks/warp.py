@@ -23,10 +23,10 @@ from scipy import signal
 from benchmarks import data_folder
 from core.events import finish
 from core.session.timemap import TimeMap, WarpMode
-from core.warp.attacks import attacks_of
-from core.warp.course import Attacks, no_attacks
-from core.warp.engines import PLAIN, warper_of
-from core.warp.rubberband import rubberband
+from core.warp.engines.course import Attacks, no_attacks
+from core.warp.engines.modes import PLAIN, warper_of
+from core.warp.engines.rubberband import rubberband
+from core.warp.rhythm.attacks import attacks_of
 
 Samples = NDArray[np.float64]
 FACTORS = (0.9, 1.07, 1.12)

@@ -20,8 +20,8 @@ import soxr
 from benchmarks import data_folder
 from benchmarks.warp import Samples, banded, warped
 from core.events import finish
-from core.warp.attacks import attacks_of
-from core.warp.course import Attacks
+from core.warp.engines.course import Attacks
+from core.warp.rhythm.attacks import attacks_of
 
 PASSAGES = {"eif-lithium": 4.0, "eif-sodium": 6.0}
 """Recordings, and the second at which their passage begins."""

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from core import places
-from core.warp import rubberband
+from core.warp.engines import rubberband
 from models import registry
 
 State = Literal["ok", "note", "problem"]

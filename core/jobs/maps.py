@@ -14,12 +14,12 @@ from core.events import Note, Operation
 from core.jobs.tempo import beats_of
 from core.session import typed_map
 from core.session.timemap import TimeMap
-from core.warp.attacks import attacks_of
-from core.warp.beats import Beats
-from core.warp.exchange import FORMATS, imported
-from core.warp.follow import follow
-from core.warp.grid import beat_finder, check_bpm, on_grid, steady
-from core.warp.taps import beats_of as beats_of_taps
+from core.warp.maps.exchange import FORMATS, imported
+from core.warp.maps.follow import follow
+from core.warp.maps.grid import beat_finder, check_bpm, on_grid, steady
+from core.warp.rhythm.attacks import attacks_of
+from core.warp.rhythm.beats import Beats
+from core.warp.rhythm.taps import beats_of as beats_of_taps
 
 if TYPE_CHECKING:
     from core.audio.formats import AudioInfo
@@ -31,7 +31,7 @@ UNSURE: Final = 0.5
 class MapRequest(msgspec.Struct, frozen=True):
     """How a map is made: of `path`, `anchors`, the recording `follow`, a grid, or `to_bpm`, whichever is given.
 
-    `path` is a file in any format of `core.warp.exchange`, `anchors` text as `core.session.typed_map` reads it.
+    `path` is a file in any format of `core.warp.maps.exchange`, `anchors` text as `core.session.typed_map` reads it.
     `straighten` is how strongly beats are brought onto a grid, 0 to 1, of `to_bpm` or their own tempo, with `swing`
     where it is given. `from_bpm` is the tempo of the source where it is known; `taps_seconds` are beats that somebody
     tapped. `beats_from` is the file that beats are found in; without, it is a stem of drums, or failing that whatever

@@ -13,9 +13,9 @@ from core.errors import UnbakeError
 from core.events import Operation
 from core.jobs import sessions
 from core.session.document import RESIDUAL
-from core.warp.beats import MOST_METER, Beats, Candidate, TempoAt, doubled, halved
-from core.warp.onsets import Heard, listen
-from core.warp.tempogram import check_range
+from core.warp.rhythm.beats import MOST_METER, Beats, Candidate, TempoAt, doubled, halved
+from core.warp.rhythm.onsets import Heard, listen
+from core.warp.rhythm.tempogram import check_range
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -120,7 +120,7 @@ def beats_of(source: Path, stems: Mapping[str, Path], wanted: Wanted | None = No
 
     `stems` are files by name; the residual among them is not listened to.
     """
-    from core.warp.tracking import USUAL_RANGE_BPM, find_beats, snapped
+    from core.warp.rhythm.tracking import USUAL_RANGE_BPM, find_beats, snapped
 
     wanted = wanted or Wanted()
     mix = yield from _hear(source)

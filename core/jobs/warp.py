@@ -33,16 +33,16 @@ from core.recombine.warping import Drift, drift_of, speeds
 from core.session import edits, history
 from core.session.document import Session
 from core.session.timemap import TimeMap, WarpMode
-from core.warp.attacks import attacks_of
-from core.warp.course import no_attacks
-from core.warp.engines import PLAIN, Options, check_options, needs_attacks, warper_of
-from core.warp.exchange import TEMPI, exported
-from core.warp.positions import along
-from core.warp.rubberband import Rubberband
-from core.warp.sound import FileSound
+from core.warp.engines.course import no_attacks
+from core.warp.engines.modes import PLAIN, Options, check_options, needs_attacks, warper_of
+from core.warp.engines.rubberband import Rubberband
+from core.warp.engines.sound import FileSound
+from core.warp.maps.exchange import TEMPI, exported
+from core.warp.maps.positions import along
+from core.warp.rhythm.attacks import attacks_of
 
 if TYPE_CHECKING:
-    from core.warp.sound import Sound
+    from core.warp.engines.sound import Sound
 
 
 class Sum(msgspec.Struct, frozen=True):

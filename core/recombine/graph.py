@@ -28,7 +28,7 @@ from core.session.timemap import StripWarp
 from core.strips.budget import Budget
 from core.strips.chain import build_chain, build_strip, listener
 from core.strips.stage import Aligned, AlignedState, Series, Stage
-from core.warp.sound import Sound
+from core.warp.engines.sound import Sound
 
 Part = Literal["whole", "wet", "dry"]
 

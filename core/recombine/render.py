@@ -40,8 +40,8 @@ from core.recombine.output import BusOutput
 from core.recombine.warping import WarpFigures, drift_of, speeds
 from core.session.document import Session
 from core.session.profiles import Profile
-from core.warp.attacks import attacks_of
-from core.warp.positions import along
+from core.warp.maps.positions import along
+from core.warp.rhythm.attacks import attacks_of
 
 OversPolicy = Literal["trim", "limit", "clip"]
 PEAK_TOLERANCE_DB: Final = 0.04

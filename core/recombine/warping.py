@@ -16,9 +16,9 @@ from core.events import finish
 from core.measure.align import estimate
 from core.measure.figures import Level
 from core.session.timemap import Drawn
-from core.warp.attacks import attacks_of
-from core.warp.engines import PLAIN, warper_of
-from core.warp.sound import FileSound
+from core.warp.engines.modes import PLAIN, warper_of
+from core.warp.engines.sound import FileSound
+from core.warp.rhythm.attacks import attacks_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from core.audio.held import Held
     from core.audio.read import AudioReader
     from core.session.timemap import StripWarp, TimeMap
-    from core.warp.sound import Sound
+    from core.warp.engines.sound import Sound
 
 Read = Callable[[int], "Block"]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.warp.sound import Warper
+from core.warp.engines.sound import Warper
 
 
 class Samples:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from core.audio.read import open_reader
 from core.events import finish
-from core.warp.onsets import Heard, listen
+from core.warp.rhythm.onsets import Heard, listen
 
 RATE = 44_100
 Samples = NDArray[np.float64]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from core.errors import UnbakeError
-from core.warp import beats as editing
-from core.warp.beats import Beats, Place, Section
-from core.warp.tracking import find_beats
+from core.warp.rhythm import beats as editing
+from core.warp.rhythm.beats import Beats, Place, Section
+from core.warp.rhythm.tracking import find_beats
 from tests.warp.rhythms import RATE, beats_at, heard, heard_in, laid
 
 

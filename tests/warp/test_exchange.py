@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from core.audio.formats import AudioInfo
 from core.errors import UnbakeError
 from core.session.timemap import Drawn, TimeMap, straightened
-from core.warp.beats import Beats, Section
-from core.warp.exchange import FORMATS, exported, imported
-from core.warp.reaper import Marker, from_markers, read_stretch_markers, read_tempo, to_project
-from core.warp.tempo_map import Change, Signature, TempoMap, of_warped
+from core.warp.maps.exchange import FORMATS, exported, imported
+from core.warp.maps.reaper import Marker, from_markers, read_stretch_markers, read_tempo, to_project
+from core.warp.maps.tempo_map import Change, Signature, TempoMap, of_warped
+from core.warp.rhythm.beats import Beats, Section
 
 RATE = 44_100
 
@@ -295,7 +295,7 @@ def test_live_sets_that_can_not_be_used_say_why(tmp_path: Path, content: bytes, 
 def test_a_small_file_that_unpacks_into_far_too_much_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.warp.ableton.MOST_BYTES", 1 << 20)
+    monkeypatch.setattr("core.warp.maps.ableton.MOST_BYTES", 1 << 20)
     path = tmp_path / "x.als"
     path.write_bytes(gzip.compress(b"<Ableton>" + b" " * (4 << 20)))
     with pytest.raises(UnbakeError, match="larger than any Live Set"):

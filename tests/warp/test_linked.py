@@ -10,10 +10,10 @@ import pytest
 from scipy import signal
 
 from core.session.timemap import TimeMap
-from core.warp import linked
-from core.warp.course import Attacks, no_attacks
-from core.warp.linked import LinkedWarp
-from core.warp.voicing import LINKED, TEXTURE, TONES, Voicing
+from core.warp.engines import linked
+from core.warp.engines.course import Attacks, no_attacks
+from core.warp.engines.linked import LinkedWarp
+from core.warp.engines.voicing import LINKED, TEXTURE, TONES, Voicing
 
 RATE = 44_100
 

@@ -14,10 +14,8 @@ from hypothesis import strategies as st
 from core.errors import UnbakeError
 from core.session import typed_map
 from core.session.timemap import Drawn, TimeMap
-from core.warp.beats import Beats, Section
-from core.warp.grid import beat_finder, nearest_octave, on_grid, steady
-from core.warp.taps import beats_of
-from core.warp.tempo_map import (
+from core.warp.maps.grid import beat_finder, nearest_octave, on_grid, steady
+from core.warp.maps.tempo_map import (
     Change,
     Signature,
     TempoMap,
@@ -28,6 +26,8 @@ from core.warp.tempo_map import (
     to_midi,
     to_tempo_text,
 )
+from core.warp.rhythm.beats import Beats, Section
+from core.warp.rhythm.taps import beats_of
 
 RATE = 44_100
 
@@ -439,7 +439,7 @@ def test_a_tempo_map_keeps_its_beats_as_a_midi_file_and_as_text(made: tuple[Time
 
     import mido
 
-    from core.warp.tempo_map import _midi_events
+    from core.warp.maps.tempo_map import _midi_events
 
     time_map, beats = made
     tempo_map = of_warped(time_map, beats, whole_microseconds=True)

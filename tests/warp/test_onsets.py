@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from core.errors import UnbakeError
-from core.warp.onsets import Heard
+from core.warp.rhythm.onsets import Heard
 from tests.warp.rhythms import RATE, heard, heard_in, laid, ring
 
 

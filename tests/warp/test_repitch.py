@@ -13,9 +13,9 @@ from scipy.signal import windows
 
 from core.errors import UnbakeError
 from core.session.timemap import Curve, Drawn, TimeMap
-from core.warp import repitch
-from core.warp.repitch import STOP_BAND_DB, Repitch
-from core.warp.sound import warped_sounds
+from core.warp.engines import repitch
+from core.warp.engines.repitch import STOP_BAND_DB, Repitch
+from core.warp.engines.sound import warped_sounds
 from tests.warp.engine_sounds import Endless, Samples, drained, noise, null_db
 
 RATE = 48_000

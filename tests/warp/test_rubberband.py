@@ -14,8 +14,8 @@ from core import places
 from core.errors import UnbakeError
 from core.events import Progress, finish
 from core.session.timemap import TimeMap
-from core.warp import rubberband as module
-from core.warp.rubberband import find, rubberband
+from core.warp.engines import rubberband as module
+from core.warp.engines.rubberband import find, rubberband
 from tests.warp.engine_sounds import Samples, drained, noise
 
 RATE = 44_100

@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import UnbakeError
 from core.session.timemap import Curve, Drawn, TimeMap
-from core.warp.slices import FADE_MS, GATE_MS, Slices, Tail
+from core.warp.engines.slices import FADE_MS, GATE_MS, Slices, Tail
 from tests.warp.engine_sounds import Endless, Samples, drained, noise, null_db
 
 RATE = 44_100

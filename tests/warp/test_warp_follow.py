@@ -13,10 +13,10 @@ from core.audio.read import open_reader, read_all
 from core.errors import UnbakeError
 from core.events import finish
 from core.session.timemap import Drawn, TimeMap
-from core.warp.follow import Followed, follow
-from core.warp.linked import LinkedWarp
-from core.warp.onsets import listen
-from core.warp.sound import FileSound
+from core.warp.engines.linked import LinkedWarp
+from core.warp.engines.sound import FileSound
+from core.warp.maps.follow import Followed, follow
+from core.warp.rhythm.onsets import listen
 
 RATE = 44_100
 

@@ -18,7 +18,7 @@ from core.audio.outputs import output_format
 from core.audio.probe import probe
 from core.audio.tags import Metadata, apply_metadata, read_metadata
 from core.session.timemap import TimeMap
-from core.warp.positions import along
+from core.warp.maps.positions import along
 
 RATE = 44_100
 FRAMES = 10 * RATE

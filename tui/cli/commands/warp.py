@@ -8,7 +8,7 @@ from pathlib import Path
 from core.errors import UnbakeError, os_error
 from core.jobs.maps import MapRequest
 from core.jobs.warp import How, WarpReport, warp
-from core.warp.engines import Options
+from core.warp.engines.modes import Options
 from tui.cli.terminal import drive, duration, emit, level, table
 
 

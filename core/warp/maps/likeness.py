@@ -18,7 +18,7 @@ from core.audio.read import read_blocks
 from core.audio.samples import refuse_bad
 from core.errors import UnbakeError
 from core.events import Operation, Progress
-from core.warp.onsets import Heard, Listener
+from core.warp.rhythm.onsets import Heard, Listener
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from core.errors import UnbakeError
 from core.session.timemap import STEEPEST, Anchor, TimeMap
-from core.warp.beats import Place
+from core.warp.rhythm.beats import Place
 
 if TYPE_CHECKING:
     from core.session.typed_map import FindBeat
-    from core.warp.beats import Beats
+    from core.warp.rhythm.beats import Beats
 
 OCTAVES: Final = (1.0, 0.5, 2.0)
 """What a tempo may be taken for: a beat is easily counted twice, or every other one."""

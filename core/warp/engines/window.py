@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from core.audio.formats import Block
-    from core.warp.sound import Sound
+    from core.warp.engines.sound import Sound
 
 PIECE_FRAMES: Final = 16_384
 

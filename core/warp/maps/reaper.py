@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from core.errors import UnbakeError
 from core.session.timemap import MOST_ANCHORS, Drawn, TimeMap, straightened
-from core.warp.tempo_map import Change, Signature, TempoMap
+from core.warp.maps.tempo_map import Change, Signature, TempoMap
 
 if TYPE_CHECKING:
     from core.audio.formats import AudioInfo

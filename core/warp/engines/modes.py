@@ -9,13 +9,13 @@ import msgspec
 
 from core.errors import UnbakeError
 from core.session.timemap import TimeMap, WarpMode
-from core.warp.slices import Slices, Tail
-from core.warp.voicing import VOICINGS
+from core.warp.engines.slices import Slices, Tail
+from core.warp.engines.voicing import VOICINGS
 
 if TYPE_CHECKING:
     from core.events import Operation
-    from core.warp.course import Attacks
-    from core.warp.sound import Sound, Warper
+    from core.warp.engines.course import Attacks
+    from core.warp.engines.sound import Sound, Warper
 
 
 MOST_CENTS: Final = 2400.0
@@ -71,10 +71,10 @@ def warper_of(
     check_options(mode, options)
     time_map.check_fits(frames)
     # scipy and numba are only for those who warp
-    from core.warp.linked import LinkedWarp
-    from core.warp.repitch import Repitch
-    from core.warp.rubberband import rubberband
-    from core.warp.sound import warped_sounds
+    from core.warp.engines.linked import LinkedWarp
+    from core.warp.engines.repitch import Repitch
+    from core.warp.engines.rubberband import rubberband
+    from core.warp.engines.sound import warped_sounds
 
     if mode in VOICINGS:
         return LinkedWarp(guide, sounds, time_map, frames, sample_rate, attacks, VOICINGS[mode])

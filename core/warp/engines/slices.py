@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import numpy as np
 
-from core.warp.window import Window
+from core.warp.engines.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from core.audio.formats import Block
     from core.session.timemap import TimeMap
-    from core.warp.sound import Sound
+    from core.warp.engines.sound import Sound
 
 Tail = Literal["crossfade", "gate"]
 

@@ -9,16 +9,16 @@ import msgspec
 import numpy as np
 
 from core.errors import UnbakeError
-from core.warp.beats import MOST_METER, Section
-from core.warp.onsets import TONE_HOPS
+from core.warp.rhythm.beats import MOST_METER, Section
+from core.warp.rhythm.onsets import TONE_HOPS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from core.warp.beats import Beats
-    from core.warp.onsets import Heard
+    from core.warp.rhythm.beats import Beats
+    from core.warp.rhythm.onsets import Heard
 
 USUAL_METER: Final = 4
 OTHER_METERS: Final = (3,)

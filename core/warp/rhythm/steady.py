@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from core.warp.tempogram import usualness
+from core.warp.rhythm.tempogram import usualness
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

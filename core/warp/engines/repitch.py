@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from core.session.timemap import STEEPEST
-from core.warp.window import Window
+from core.warp.engines.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from core.audio.formats import Block
     from core.session.timemap import TimeMap
-    from core.warp.sound import Sound
+    from core.warp.engines.sound import Sound
 
 CROSSINGS: Final = 80
 """Zero crossings of the sinc on either side."""

@@ -18,8 +18,8 @@ from xml.sax.saxutils import quoteattr
 
 from core.errors import UnbakeError
 from core.session.timemap import TimeMap, straightened
-from core.warp.grid import check_bpm
-from core.warp.reaper import from_vertices
+from core.warp.maps.grid import check_bpm
+from core.warp.maps.reaper import from_vertices
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

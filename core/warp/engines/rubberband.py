@@ -2,7 +2,7 @@
 
 Rubber Band turns the phases of every channel as its own sound asks for, so it is not linear: four stems of a song, 1.07
 times as long, miss its mix by +2.3 dB of the mix's power one by one and -1.4 in one call (R3; R2 +1.3 and -5.2).
-`core.warp.linked` is there for that.
+`core.warp.engines.linked` is there for that.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from core.audio.formats import Block
     from core.events import Operation
     from core.session.timemap import TimeMap
-    from core.warp.sound import Sound
+    from core.warp.engines.sound import Sound
 
 Engine = Literal["r3", "r2"]
 

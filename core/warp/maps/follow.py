@@ -16,7 +16,7 @@ import numpy as np
 from core.errors import UnbakeError
 from core.events import Note, Operation, Progress
 from core.session.timemap import STEEPEST, Anchor, TimeMap
-from core.warp.likeness import (
+from core.warp.maps.likeness import (
     HOP_SECONDS,
     LEAST_SECONDS,
     SKIPPED,

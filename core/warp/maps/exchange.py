@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from core.errors import UnbakeError, os_error
 from core.session import timemap, typed_map
-from core.warp import ableton, reaper
-from core.warp.grid import beat_finder
-from core.warp.tempo_map import (
+from core.warp.maps import ableton, reaper
+from core.warp.maps.grid import beat_finder
+from core.warp.maps.tempo_map import (
     DEFAULT_BPM,
     TempoMap,
     following,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from core.audio.formats import AudioInfo
     from core.session.timemap import TimeMap
-    from core.warp.beats import Beats
+    from core.warp.rhythm.beats import Beats
 
 MOST_BYTES: Final = 256 << 20
 

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 import numpy as np
 
-from core.warp.bars import bars_of
-from core.warp.beats import LEAST_BEATS, Beats, Candidate, grid_of
-from core.warp.steady import LEAST_ATTACKS, pulse_of, reckoned
-from core.warp.tempogram import FASTEST_BPM, SLOWEST_BPM, TEMPI, check_range, course_of, novelty, tempogram
+from core.warp.rhythm.bars import bars_of
+from core.warp.rhythm.beats import LEAST_BEATS, Beats, Candidate, grid_of
+from core.warp.rhythm.steady import LEAST_ATTACKS, pulse_of, reckoned
+from core.warp.rhythm.tempogram import FASTEST_BPM, SLOWEST_BPM, TEMPI, check_range, course_of, novelty, tempogram
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from core.warp.onsets import Heard
-    from core.warp.tempogram import Tempogram
+    from core.warp.rhythm.onsets import Heard
+    from core.warp.rhythm.tempogram import Tempogram
 
 USUAL_RANGE_BPM: Final = (40.0, 240.0)
 TIGHTNESS: Final = 100.0

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from core.errors import UnbakeError, os_error
 from core.session.timemap import Drawn, TimeMap
 from core.session.typed_map import seconds_of
-from core.warp.grid import HIGHEST_BPM, check_bpm, first_downbeat
+from core.warp.maps.grid import HIGHEST_BPM, check_bpm, first_downbeat
 
 if TYPE_CHECKING:
-    from core.warp.beats import Beats
+    from core.warp.rhythm.beats import Beats
 
 TICKS: Final = 960
 """Of a quarter, in the MIDI files that are written."""

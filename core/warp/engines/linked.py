@@ -22,17 +22,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 from scipy import fft, ndimage, signal
 
-from core.warp.course import Course, Held, no_attacks
-from core.warp.voicing import LINKED, Voicing
-from core.warp.window import Window
+from core.warp.engines.course import Course, Held, no_attacks
+from core.warp.engines.voicing import LINKED, Voicing
+from core.warp.engines.window import Window
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from core.audio.formats import Block
     from core.session.timemap import TimeMap
-    from core.warp.course import Attacks, Run
-    from core.warp.sound import Sound
+    from core.warp.engines.course import Attacks, Run
+    from core.warp.engines.sound import Sound
 
 OVERLAP: Final = 6
 """Frames that every sample is part of."""
@@ -245,7 +245,8 @@ class _Band:
             self._last = target, source
             found[number] = self._turned
         self._spectrum = here[:, -1:]
-        return found * self._mask
+        found *= self._mask
+        return found
 
     def _go_on(
         self, advance: NDArray[np.complex128], peaks: NDArray[np.int64], owner: NDArray[np.int64], late: int

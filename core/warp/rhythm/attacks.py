@@ -11,7 +11,7 @@ from core.audio.read import open_reader
 if TYPE_CHECKING:
     from core.audio.hashes import Fingerprint
     from core.events import Operation
-    from core.warp.course import Attacks
+    from core.warp.engines.course import Attacks
 
 KEPT: Final = 16
 _known: OrderedDict[Fingerprint, Attacks] = OrderedDict()
@@ -19,7 +19,7 @@ _known: OrderedDict[Fingerprint, Attacks] = OrderedDict()
 
 def attacks_of(path: str | Path) -> Operation[Attacks]:
     """The frames at which sounds begin in a file, and how strongly, in dB. Raises UnbakeError as `listen` does."""
-    from core.warp.onsets import listen  # and with it scipy
+    from core.warp.rhythm.onsets import listen  # and with it scipy
 
     with open_reader(path) as reader:
         if reader.fingerprint not in _known:
