@@ -126,6 +126,27 @@ class FitPreset(Struct, frozen=True, tag=True):
     stems: dict[str, str]
 
 
+class FindBeats(Struct, frozen=True, tag=True):
+    """Tempo, beats and attacks of the source of a session, heard in its stems by strip name. Gives a `Rhythm`."""
+
+    session: Session
+    stems: dict[str, str]
+
+
+class HearWarp(Struct, frozen=True, tag=True):
+    """Makes target frames `first` to `last` of a session along its time map into a file. Gives a `WarpClip`.
+
+    Clicks go onto target frames `beats`, those of a bar onto `bars`.
+    """
+
+    session: Session
+    stems: dict[str, str]
+    first: int
+    last: int
+    beats: tuple[int, ...] = ()
+    bars: tuple[int, ...] = ()
+
+
 class Examine(Struct, frozen=True, tag=True):
     """Looks at the machine, as `unbake doctor` does. Gives an `Examination`."""
 
@@ -184,6 +205,8 @@ Request = (
     | CheckDelta
     | Diagnose
     | FitPreset
+    | FindBeats
+    | HearWarp
     | Examine
     | ListStore
     | PruneStore

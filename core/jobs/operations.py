@@ -23,6 +23,7 @@ from core.jobs.diagnose import diagnose_stems, fit_stems
 from core.jobs.doctor import Examination, examine
 from core.jobs.repair import Delivery, render_document
 from core.jobs.stems import Separated, export_stems
+from core.jobs.warping import Rhythm, WarpClip, clip_of, rhythm_of
 from core.measure.figures import Band, Figures
 from core.measure.inspect import FileReport, inspect_file
 from core.measure.null import NullReport, null_test
@@ -83,6 +84,8 @@ GIVES: dict[type[messages.Request], Any] = {
     messages.CheckDelta: SessionCheck,
     messages.Diagnose: Diagnosis,
     messages.FitPreset: FittedPreset,
+    messages.FindBeats: Rhythm,
+    messages.HearWarp: WarpClip,
     messages.Examine: Examination,
     messages.ListStore: store.Holding,
     messages.PruneStore: store.Clearance,
@@ -178,6 +181,13 @@ def carry_out(values: Any) -> Operation[Any]:
 
         case messages.FitPreset():
             return (yield from fit_stems(request.preset, request.session, _paths(request.stems)))
+
+        case messages.FindBeats():
+            return (yield from rhythm_of(request.session, _paths(request.stems)))
+
+        case messages.HearWarp():
+            stems, span = _paths(request.stems), (request.first, request.last)
+            return (yield from clip_of(request.session, stems, *span, request.beats, request.bars))
 
         case messages.Examine():
             yield Progress("examining this machine", 0, 1)

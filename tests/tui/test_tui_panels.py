@@ -383,7 +383,7 @@ async def test_a_stem_is_brought_shown_as_a_lane_and_dropped_again(
     async with workstation(session_path, size=(120, 40)) as driver:
         desk = await driver.opened()
         before = desk.bench.session
-        await driver.press("T")
+        await driver.press("ampersand")
         assert isinstance(driver.app.screen, StemPanel)
         assert "song.unbake.toml" not in driver.text()
         await driver.press("equals_sign", "ctrl+u", *str(theirs), "enter")
@@ -407,10 +407,10 @@ async def test_a_stem_is_brought_shown_as_a_lane_and_dropped_again(
         await driver.until(lambda: desk.bench.session.brought == brought, "the level as before")
         await driver.until(lambda: "drum-bus" in desk.bench.brought, "the stem")
         assert desk.bench.brought["drum-bus"].read_bytes() == stem
-        await driver.press("C")
+        await driver.press("underscore")
         assert desk.bench.session == before
         assert "drum-bus" not in desk.bench.names
-        await driver.press("1", "C")
+        await driver.press("1", "underscore")
         assert "vocals was not brought" in driver.text()
     session, found = finish(bringing.bring(twin, theirs))
     assert session.brought == brought
@@ -431,7 +431,7 @@ async def test_a_file_that_is_no_stem_is_refused_and_one_that_went_is_told(
         desk = await driver.opened()
         await driver.until(lambda: "the file of the stem low is gone" in driver.notices(), "the notice")
         assert "needs stems" in driver.text()
-        await driver.press("T", "equals_sign", "ctrl+u", *str(tmp_path / "silence.wav"), "enter")
+        await driver.press("ampersand", "equals_sign", "ctrl+u", *str(tmp_path / "silence.wav"), "enter")
         await driver.until(lambda: "holds nothing but silence" in driver.notices(), "the refusal")
         assert list(desk.bench.session.brought) == ["low"]
 

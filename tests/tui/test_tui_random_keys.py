@@ -21,12 +21,13 @@ from tui.panels.ask import Ask, Typed
 from tui.panels.blind import BlindPanel
 from tui.panels.form import Form
 from tui.panels.panel import Panel
+from tui.panels.warp import WarpPanel
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from tui_in_process import InProcessWorker
 
-PRESSES = 200
+PRESSES = 260
 TYPED = ("1", "2", "5", "minus", "full_stop", "k", "b", "a", "space", "backspace")
 EDITS = ("chain", "values", "edit")
 OTHER_DOCUMENTS = ("app.leave", "file.open", "file.demo")
@@ -63,7 +64,7 @@ def keys_for(screen: object, rng: random.Random) -> str:
         return rng.choice(("escape", "r", "s", "w", "t", "c"))
     if not isinstance(screen, Desk) and rng.random() < 0.4:
         return "escape"  # or most keys would go into panels
-    homes = {Form: "form", Panel: "list", BlindPanel: "blind"}
+    homes = {Form: "form", Panel: "list", BlindPanel: "blind", WarpPanel: "warp"}
     where = next((name for home, name in homes.items() if isinstance(screen, home)), "desk")
     choices = [each for each in actions.ACTIONS if each.where == where and each.id not in OTHER_DOCUMENTS]
     if where == "desk" and rng.random() < 0.5:

@@ -12,6 +12,7 @@ import test_tui_diagnosis  # noqa: F401 - as above
 import test_tui_listening  # noqa: F401 - as above
 import test_tui_null  # noqa: F401 - as above
 import test_tui_panels
+import test_tui_warp  # noqa: F401 - as above
 
 from tui import actions
 from tui.desk.screen import Desk
@@ -24,9 +25,13 @@ from tui.panels.null import NullPanel
 from tui.panels.panel import Panel
 from tui.panels.presets import PresetsPanel
 from tui.panels.store import StorePanel
+from tui.panels.warp import WarpPanel
 
 LISTS = (Panel, DiagnosisPanel, ModelsPanel, PresetsPanel, StorePanel)
-HOMES = {"desk": (Desk,), "list": LISTS, "form": (Form,), "blind": (BlindPanel,), "null": (Instrument, NullPanel)}
+NULLS = (Instrument, NullPanel)
+HOMES = {
+    "desk": (Desk,), "list": LISTS, "form": (Form,), "blind": (BlindPanel,), "null": NULLS, "warp": (WarpPanel,)
+}  # fmt: skip
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs" / "keys.md"
 
 

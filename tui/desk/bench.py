@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from core.diagnosis.findings import Diagnosis
     from core.handover.certificate import Certificate
     from core.jobs.operations import SessionRender
+    from core.jobs.warping import Rhythm
 
 
 class Fader(NamedTuple):
@@ -89,6 +90,9 @@ class Bench:
     diagnosis: Diagnosis | None = None
     """Of the stems that are shown: it stays while they do."""
     diagnosing: bool = False
+    rhythm: Rhythm | None = None
+    """The beats of the source once they were looked for, as they were put right since."""
+    finding_beats: bool = False
     last_change: Repeat | None = None
     spectrogram: bool = False
     heard: Heard = field(default_factory=Heard)
@@ -202,10 +206,20 @@ class Bench:
 
     @property
     def strip_parameters(self) -> list[Parameter]:
-        """What can be set on the chosen strip, its treated copy among the stems that were brought."""
+        """What can be set on the chosen strip, its treated copy among the stems that were brought.
+
+        How it is warped can be set where there is a time map.
+        """
         session = self.session
         others = [] if session is None else [name for name in session.brought if name != self.strip]
-        return [among(each, others) if each.of_stems else each for each in parameters_of(Strip)]
+        warped = session is not None and not session.warp.identity
+        every = [each for each in parameters_of(Strip) if each.name != "warp" or warped or self._warps_apart]
+        return [among(each, others) if each.of_stems else each for each in every]
+
+    @property
+    def _warps_apart(self) -> bool:
+        """Whether the chosen strip would be warped by itself."""
+        return self.strip_value.warp != "linked"
 
 
 def part_of(processors: Iterable[Processor]) -> Placement:

@@ -63,6 +63,8 @@ def _filled(line: Line, width: int) -> Line:
 
 def _changes(session: Session) -> list[Line]:
     said = [(name, words.of_strip(session.strips[name]).split("; ")) for name in session.changed]
+    if not session.warp.identity:
+        said.append(("warp", [words.of_warp(session).removeprefix("warp: ")]))
     if session.master:
         said.append((MASTER, [words.of_processor(processor) for processor in session.master]))
     if not said:

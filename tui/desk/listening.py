@@ -62,16 +62,25 @@ class Listening(Editing):
             self._show(remote)
 
     def _show(self, remote: player.Orders) -> None:
+        show = self.to_show()
+        if show != self._shown:
+            self._shown = show
+            remote.order(show)
+
+    def to_show(self) -> player.Show:
+        """What there is to be heard. It is heard before its time map, so that an edit of that is none to the player."""
         session, bench = self.bench.session, self.bench
         assert session is not None
+        session = session.unwarped
         if bench.needs_stems:
             # until there are stems, both sides are the source
             session = msgspec.structs.replace(session, strips={})
         ears = Ears(*(frozenset(name for name in names if name in bench.sounds) for names in (bench.solo, bench.mute)))
-        show = player.Show(session, {name: str(path) for name, path in bench.sounds.items()}, ears)
-        if show != self._shown:
-            self._shown = show
-            remote.order(show)
+        return player.Show(session, {name: str(path) for name, path in bench.sounds.items()}, ears)
+
+    def place_of(self, frame: int) -> int:
+        """The frame of the source that sounds where the player is."""
+        return frame
 
     def stop_listening(self) -> None:
         """Falls silent, and forgets what was played."""
@@ -137,8 +146,9 @@ class Listening(Editing):
         if before.moved != heard.moved:
             self.seldom(self.paint_moved)
         timeline = self.bench.timeline
-        if heard.playing and self._shown is not None and heard.frame != timeline.playhead:
-            moved = timeline.at(heard.frame)
+        place = self.place_of(heard.frame)
+        if heard.playing and self._shown is not None and place != timeline.playhead:
+            moved = timeline.at(place)
             self.bench.timeline = moved
             if (moved.first, moved.last) == (timeline.first, timeline.last):
                 self.seldom(self.paint_playhead)

@@ -20,11 +20,11 @@ from core.session.lock import SessionLock, copy_name
 from tui import actions
 from tui.desk import words
 from tui.desk.bench import Bench
-from tui.desk.diagnosing import Diagnosing
 from tui.desk.keeping import RETRY_SECONDS, Keeper
 from tui.desk.messages import Kept, Located, NotOpened, Opened, Reading
 from tui.desk.painting import SOURCE
 from tui.desk.timeline import Timeline
+from tui.desk.warping import Warping
 from tui.panels.ask import Answer, Ask
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 REMEMBER_SECONDS = 2.0
 
 
-class Opening(Diagnosing):
+class Opening(Warping):
     """Opens, keeps and closes the document."""
 
     def __init__(self, path: Path | None, *, read_only: bool = False) -> None:

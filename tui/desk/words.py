@@ -152,10 +152,21 @@ def loudness(bench: Bench) -> str:
 
 
 def lanes_title(bench: Bench) -> list[Piece]:
-    """The line above the lanes: what made the stems, and whether they add up."""
+    """The line above the lanes: what made the stems, whether they add up, and whether there is a time map."""
     session = bench.session
     if session is None:
         return [(" stems", "$secondary bold")] if bench.located is not None else []
+    return [*_stems_title(bench, session), *_warp_title(session)]
+
+
+def _warp_title(session: Session) -> list[Piece]:
+    if session.warp.identity:
+        return []
+    count = len(session.warp.anchors)
+    return [("  warp ", "$accent bold"), (f"{count} anchor{'s' if count > 1 else ''}", "$accent")]
+
+
+def _stems_title(bench: Bench, session: Session) -> list[Piece]:
     separation = session.separation
     made_by = separation.model if separation.stems_from is None else f"from {Path(separation.stems_from).name}/"
     pieces: list[Piece] = [(" stems", "$secondary bold"), (f"  {made_by}", QUIET)]
