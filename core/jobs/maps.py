@@ -35,7 +35,7 @@ class MapRequest(msgspec.Struct, frozen=True):
     `straighten` is how strongly beats are brought onto a grid, 0 to 1, of `to_bpm` or their own tempo, with `swing`
     where it is given. `from_bpm` is the tempo of the source where it is known; `taps_seconds` are beats that somebody
     tapped. `beats_from` is the file that beats are found in; without, it is a stem of drums, or failing that whatever
-    has the clearest beat.
+    has the clearest beat. With `smooth` the speed glides from anchor to anchor.
     """
 
     path: str | None = None
@@ -47,6 +47,7 @@ class MapRequest(msgspec.Struct, frozen=True):
     swing: float | None = None
     taps_seconds: tuple[float, ...] = ()
     beats_from: str | None = None
+    smooth: bool = False
 
     def check(self) -> None:
         """Raises UnbakeError for what can't be asked for together, and where nothing is asked for."""
@@ -92,12 +93,16 @@ def make_map(
     if found is None and request.follow is not None:
         found = yield from _following(guide, request.follow)
     if found is not None and not with_beats:
-        return Made(found)
+        return Made(_curved(found, request))
     beats = yield from _beats(guide, stems, request)
     off_beats: Sequence[int] = ()
     if request.swing is not None:
         off_beats = (yield from attacks_of(guide.path))[0].tolist()
-    return Made(found or _of_beats(guide, beats, off_beats, request), beats)
+    return Made(_curved(found or _of_beats(guide, beats, off_beats, request), request), beats)
+
+
+def _curved(time_map: TimeMap, request: MapRequest) -> TimeMap:
+    return TimeMap(time_map.anchors, "smooth") if request.smooth else time_map
 
 
 def _without_beats(guide: AudioInfo, request: MapRequest) -> TimeMap | None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import shutil
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+
+from core.audio.tags import append_chunks, read_metadata
 
 RATE = 44_100
 FRAMES = 4 * RATE
@@ -156,6 +159,28 @@ def test_beats_onto_a_grid(unbake, tmp_path: Path) -> None:
     again = unbake("warp", tmp_path / "loose.wav", "-o", tmp_path / "again", "--map", tmp_path / "grid.map")
     assert again.code == 0
     assert (tmp_path / "again" / "loose.wav").read_bytes() == (tmp_path / "out" / "loose.wav").read_bytes()
+
+
+def test_a_smooth_map_glides_and_keeps_anchors_and_length(unbake, tmp_path: Path) -> None:
+    write(tmp_path / "song.wav", clicks())
+    anchors = ("--anchors", "0 -> 0, 44100 -> 48000, 88200 -> 90000")
+    for name, more in (("straight", ()), ("smooth", ("--smooth",))):
+        done = unbake("warp", tmp_path / "song.wav", "-o", tmp_path / name, *anchors, *more, "--json")
+        assert done.json["frames"] == FRAMES + 1_800
+    one, other = (read(tmp_path / name / "song.wav") for name in ("straight", "smooth"))
+    assert not np.array_equal(one, other)
+    assert np.array_equal(one[90_000:], other[90_000:])
+    assert np.abs(other[47_000:49_000, 0]).argmax() == pytest.approx(1_000, abs=1)
+
+
+def test_markers_go_along(unbake, tmp_path: Path) -> None:
+    song = write(tmp_path / "song.wav", clicks(), "PCM_16")
+    cue = struct.pack("<III4sIII", 1, 1, RATE, b"data", 0, 0, RATE)
+    append_chunks(song, [(b"cue ", cue)])
+    (tmp_path / "m.map").write_text(f"0 0\n{FRAMES} {FRAMES * 3 // 2}\n")
+    assert unbake("warp", song, "-o", tmp_path / "out", "--map", tmp_path / "m.map").code == 0
+    found = dict(read_metadata(tmp_path / "out" / "song.wav").chunks)[b"cue "]
+    assert struct.unpack("<III4sIII", found)[-1] == RATE * 3 // 2
 
 
 def test_typed_anchors_and_taps(unbake, tmp_path: Path) -> None:

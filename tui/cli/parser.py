@@ -365,6 +365,7 @@ def _time_map(parser: argparse.ArgumentParser) -> None:
     made.add_argument("--map", type=_path, metavar="MAP", help="a time map, or a tempo map: text, MIDI, REAPER, Live")
     made.add_argument("--anchors", metavar="A", help="typed, such as '0:12.5 -> 0:12, 5.1 -> +20ms'")
     made.add_argument("--follow", type=_path, metavar="FILE", help="as another recording of the same music goes")
+    made.add_argument("--smooth", action="store_true", help="the speed glides from anchor to anchor")
     beats = parser.add_argument_group("beats")
     beats.add_argument("--from-bpm", type=_number, metavar="N", help="the tempo it has (default: found)")
     beats.add_argument("--swing", type=_number, metavar="R", help="with --straighten: 1 is straight, 2 a triplet")

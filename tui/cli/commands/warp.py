@@ -41,6 +41,7 @@ def map_request(options: Namespace) -> MapRequest:
         swing=options.swing,
         taps_seconds=() if options.taps is None else _taps(options.taps),
         beats_from=None if options.beats_from is None else str(options.beats_from),
+        smooth=options.smooth,
     )
 
 
