@@ -461,6 +461,27 @@ ACTIONS: tuple[Action, ...] = (
         panes=("warp",),
     ),
     Action(
+        "warp.loop_first",
+        ("left_square_bracket",),
+        "loop in",
+        "The loop begins at the cursor.",
+        "warp editor",
+        where="warp",
+        panes=("warp",),
+    ),
+    Action(
+        "warp.loop_last",
+        ("right_square_bracket",),
+        "loop out",
+        "The loop ends at the cursor.",
+        "warp editor",
+        where="warp",
+        panes=("warp",),
+    ),
+    Action(
+        "warp.loop", ("backslash",), "loop", "Turns the loop on or off.", "warp editor", where="warp", panes=("warp",)
+    ),
+    Action(
         "warp.zoom_in", ("plus",), "zoom in", "Shows half as much time around the cursor.", "warp editor", where="warp"
     ),
     Action(

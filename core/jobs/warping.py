@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from core import places
+from core.atomic import write_bytes_atomically
 from core.audio.outputs import output_format
 from core.audio.probe import probe
 from core.audio.write import open_writer
@@ -75,6 +76,26 @@ def rhythm_of_taps(
     count = f"{len(tapped.beats)} beats of {len(taps_seconds)} taps"
     said = f"{count}, {tapped.snapped} on attacks{filled}; they came {late}"
     return Rhythm(added(loose, last), "taps", {}, tuple(attacks)), said
+
+
+def beats_path(session_path: Path) -> Path:
+    """Where the beats of a session lie that somebody put right: `NAME.unbake.beats` beside it."""
+    return session_path.with_name(session_path.name.removesuffix(".toml") + ".beats")
+
+
+def keep_beats(session_path: Path, rhythm: Rhythm) -> None:
+    """Writes beats down for the next time. Raises UnbakeError when they can't be written."""
+    write_bytes_atomically(beats_path(session_path), msgspec.json.encode(rhythm), force=True)
+
+
+def kept_beats(session_path: Path, source: Source) -> Rhythm | None:
+    """The beats that were written down for a session; None where there are none, or those of another file."""
+    try:
+        found = msgspec.json.decode(beats_path(session_path).read_bytes(), type=Rhythm)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    fits = (found.beats.sample_rate, found.beats.frames) == (source.sample_rate, source.frames)
+    return found if fits and len(found.beats.at) == len(found.beats.strengths_db) else None
 
 
 def clip_of(

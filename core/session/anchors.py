@@ -112,12 +112,11 @@ def in_ms(frames: float, sample_rate: int) -> str:
     return f"{1000.0 * frames / sample_rate:+.3f} ms"
 
 
-def in_percent(speed: float) -> str:
-    """A speed as it is read out: `+2.1%` is faster, `-0.04%` slower, `x2.50` twice and a half; `as it is` is 1."""
+def in_percent(speed: float, places: int = 2) -> str:
+    """A speed as it is read out: `+2.10%` is faster, `-0.04%` slower, `x2.50` two and a half times; `as it is` is 1."""
     if speed == 1.0:
         return "as it is"
     if speed >= 2.0 or speed <= 0.5:
-        return f"x{speed:.2f}"
+        return f"x{speed:.{places}f}"
     percent = 100.0 * (speed - 1.0)
-    places = 1 if abs(percent) >= 9.95 else 2
-    return f"{percent:+.{places}f}%"
+    return f"{percent:+.{min(places, 1) if abs(percent) >= 9.95 else places}f}%"

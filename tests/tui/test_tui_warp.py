@@ -17,7 +17,7 @@ from tui_player import FakePlayer
 from core.audition import messages as player
 from core.events import Operation, Progress
 from core.jobs import messages, operations
-from core.jobs.warping import Rhythm
+from core.jobs.warping import Rhythm, keep_beats, kept_beats
 from core.session import files, history
 from core.session.document import Session
 from core.session.timemap import TimeMap
@@ -351,6 +351,48 @@ async def test_too_few_taps_are_no_beats(editor, make_player, players: list[Fake
         assert players[0].last(player.Play) == player.Play(False, None)
         assert "1 taps are too few" in driver.text()
         assert desk.bench.rhythm == RHYTHM
+
+
+@covers("warp.loop_first", "warp.loop_last", "warp.loop")
+async def test_local_with_a_loop_straightens_what_is_in_it_and_nothing_else(editor, known_beats) -> None:
+    uneven = (2_000, 13_025, 25_000, 35_075, 46_100, 57_125, 68_150)
+    known_beats[0] = msgspec.structs.replace(RHYTHM, beats=msgspec.structs.replace(BEATS, at=uneven))
+    async with editor() as (driver, desk, _):
+        await driver.press("o", "g")
+        assert "local: [ and ] set the loop" in driver.text()
+        await driver.press(*["greater_than_sign"] * 2, "left_square_bracket")
+        await driver.press(*["greater_than_sign"] * 2, "right_square_bracket", "backslash", "backslash")
+        loop = desk.bench.timeline.loop
+        assert (loop.first, loop.last, loop.on) == (13_025, 35_075, True)
+        await driver.press("g")
+        assert "of the loop" in driver.text()
+        await driver.press("enter")
+        assert warp_of(desk) == ((13_025, 13_025), (25_000, 24_050), (35_075, 35_075))
+
+
+async def test_beats_that_were_put_right_are_there_the_next_time(
+    editor, workstation, session_path: Path, known_beats
+) -> None:
+    async with editor() as (driver, desk, _):
+        await driver.press("greater_than_sign", "greater_than_sign", "B")
+        right = desk.bench.rhythm
+        await driver.until(lambda: kept_beats(session_path, desk.bench.session.source) == right, "the file")
+        desk.let_go()
+    known_beats.clear()
+    async with workstation(session_path) as driver:
+        desk = await driver.opened()
+        await driver.press("T")
+        assert desk.bench.rhythm == right
+
+
+def test_beats_of_another_file_are_not_taken(session_path: Path) -> None:
+    source = files.load(session_path).source
+    assert kept_beats(session_path, source) is None
+    keep_beats(session_path, RHYTHM)
+    assert kept_beats(session_path, source) == RHYTHM
+    assert kept_beats(session_path, msgspec.structs.replace(source, frames=1)) is None
+    session_path.with_name("song.unbake.beats").write_text("{}")
+    assert kept_beats(session_path, source) is None
 
 
 # ---- listening ------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from core.audition import messages as player
 from core.audition.monitor import Choice, Listening
 from core.audition.tapping import TapClock
+from core.errors import UnbakeError
 from core.jobs import messages
 from core.session import anchors
 from core.session.document import Separation, Session, Strip
 from core.session.timemap import Drawn, TimeMap
 from tui.desk.diagnosing import Diagnosing
+from tui.desk.messages import Trouble
 from tui.desk.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -50,6 +53,7 @@ class Warping(Diagnosing):
         self._aside: Aside | None = None
         self._aside_begun = False
         self._tap_clock = TapClock(1)
+        self._keeping = threading.Lock()
         self.click = True
         """Whether what is heard warped has clicks."""
 
@@ -63,15 +67,43 @@ class Warping(Diagnosing):
         self._tap_clock = TapClock(self.bench.sample_rate)
         self.app.push_screen(WarpPanel(self.bench, self), lambda _: self.leave_aside())
         if self.bench.rhythm is None:
+            self._take_kept_beats()
+        if self.bench.rhythm is None:
             self.find_beats()
+
+    def _take_kept_beats(self) -> None:
+        from core.jobs.warping import kept_beats
+
+        editor, session = self.bench.editor, self.bench.session
+        if editor is not None and session is not None:
+            self.bench.rhythm = kept_beats(editor.path, session.source)
+
+    def keep_beats(self) -> None:
+        """Has beats that were put right written down beside the session."""
+        bench, editor = self.bench, self.bench.editor
+        if editor is None or bench.read_only:
+            return
+
+        def write() -> None:
+            from core.jobs.warping import keep_beats
+
+            with self._keeping:  # whoever comes last writes what is known by then
+                rhythm = bench.rhythm
+                try:
+                    if rhythm is not None:
+                        keep_beats(editor.path, rhythm)
+                except UnbakeError as error:
+                    self.post_message(Trouble(bench, error))
+
+        self.run_worker(write, thread=True, group="beats-kept")
 
     # ---- beats --------------------------------------------------------------------------------------------------
 
-    def find_beats(self) -> None:
-        """Listens for the beats of the source, in its stems where they are there."""
-        self.ask(self._find_beats(), group="beats", once=True)
+    def find_beats(self, *, anew: bool = False) -> None:
+        """Listens for the beats of the source, in its stems where they are there; `anew` in place of those known."""
+        self.ask(self._find_beats(anew), group="beats", once=True)
 
-    async def _find_beats(self) -> None:
+    async def _find_beats(self, anew: bool) -> None:
         bench, session = self.bench, self.bench.session
         assert session is not None
         bench.finding_beats = True
@@ -84,6 +116,8 @@ class Warping(Diagnosing):
             self.renew_warp()
         if self.bench is bench:
             bench.rhythm = found
+            if anew:
+                self.keep_beats()
             self.renew_warp()
 
     def renew_warp(self) -> None:

@@ -27,8 +27,10 @@ class GridForm(Form[GridWish]):
     title_text = "bring the beats onto a grid"
     go_title = "straighten"
 
-    def __init__(self, bpm: float, swing: float | None) -> None:
+    def __init__(self, bpm: float, swing: float | None, *, local: bool = False) -> None:
         super().__init__()
+        if local:
+            self.title_text = "bring the beats of the loop onto a grid"
         own = f"own, {bpm:.2f}"
         played = "" if swing is None else f": {swing:.2f}"
         self.fields = [
@@ -37,11 +39,13 @@ class GridForm(Form[GridWish]):
             Field("swing", "swing", AS_PLAYED + played, about="= types one: 1 is straight, 2 a triplet", check=ratio),
             Field("start", "first bar", next(iter(STARTS)), tuple(STARTS)),
         ]
+        if local:  # its ends stay
+            self.fields = [each for each in self.fields if each.name in ("strength", "swing")]
 
     def go(self, values: dict[str, str]) -> GridWish:
         """What the fields say."""
-        start = cast("Literal['stay', 'bar', 'cut']", STARTS[values["start"]])
-        return GridWish(percent(values["strength"]), tempo(values["bpm"]), ratio(values["swing"]), start)
+        start = cast("Literal['stay', 'bar', 'cut']", STARTS.get(values.get("start", ""), "stay"))
+        return GridWish(percent(values["strength"]), tempo(values.get("bpm", "")), ratio(values["swing"]), start)
 
 
 def percent(text: str) -> float:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from core.session.anchors import Reading, in_ms, in_percent
+from core.session.anchors import Reading, in_ms, in_percent, nearest
 from core.session.document import Session
-from tui.desk.timeline import clock
 from tui.widgets.line import Piece
+from tui.widgets.ruler import clock as cut_clock
 
 if TYPE_CHECKING:
     from core.jobs.warping import Rhythm
-    from core.warp.rhythm.beats import Beats
+    from core.warp.rhythm.beats import Beats, Place
 
 QUIET = "$foreground 65%"
 HEAD = "bold"
@@ -55,10 +56,9 @@ def of_beats(rhythm: Rhythm | None, *, finding: bool, find_key: str, width: int)
     return pieces
 
 
-def of_place(read: Reading, session: Session, beats: Beats | None, *, held: bool, width: int) -> list[Piece]:
-    """Where the cursor or the anchor that is held is, where that goes, and how fast it passes before and after."""
+def of_place(read: Reading, session: Session, at: str, *, held: bool, width: int) -> list[Piece]:
+    """Where the cursor or the anchor that is held is, `at` in bars, where it goes, and how fast it passes."""
     rate = session.source.sample_rate
-    at = counted(beats, read.source)
     anchor = f"anchor {number_of(session, read.source)}" if held else "cursor"
     moved = bool(session.warp.anchors)
     pieces: list[Piece] = [(f" {anchor}  ", "$accent bold" if held else HEAD), (clock(read.source, rate), "")]
@@ -80,20 +80,23 @@ def of_place(read: Reading, session: Session, beats: Beats | None, *, held: bool
     return pieces
 
 
+def clock(frame: int, sample_rate: int) -> str:
+    """A frame as a time to the millisecond, as the rulers beside it have it."""
+    return cut_clock(max(0, frame), sample_rate, 3)
+
+
 def number_of(session: Session, source: int) -> int:
     """Which anchor it is, from 1."""
     return sum(anchor[0] <= source for anchor in session.warp.anchors)
 
 
-def counted(beats: Beats | None, frame: int) -> str:
+def counted(beats: Beats | None, places: Sequence[Place], frame: int) -> str:
     """Bar and beat of a frame, `5.3`, or `5.3 +12 ms` where it is a little off; nothing where none is known."""
     if beats is None or not beats.at:
         return ""
-    from core.session.anchors import nearest
-
     index = nearest(beats.at, frame)
     assert index is not None
-    place = beats.places()[index]
+    place = places[index]
     off_ms = 1000.0 * (frame - beats.at[index]) / beats.sample_rate
     if abs(off_ms) > 30_000.0 / (beats.bpm or 60.0) + 1.0:
         return ""  # before the first beat or after the last

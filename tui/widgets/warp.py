@@ -26,8 +26,11 @@ HARDLY = 0.0002
 """One that is off by less, in none."""
 LEAST_BEAT_CELLS = 3
 """Beats that are nearer to each other than this are not drawn, only bars."""
+LEAST_ANCHOR_CELLS = 4
+"""Of anchors that are nearer to each other only the heads are drawn."""
 BEATS = {GlyphSet.BRAILLE: "┊", GlyphSet.BLOCKS: "│", GlyphSet.ASCII: ":"}
 LINES = {GlyphSet.BRAILLE: "│", GlyphSet.BLOCKS: "│", GlyphSet.ASCII: "|"}
+HELD = {GlyphSet.BRAILLE: "┃", GlyphSet.BLOCKS: "║", GlyphSet.ASCII: "#"}
 HEADS = {GlyphSet.BRAILLE: "◆", GlyphSet.BLOCKS: "♦", GlyphSet.ASCII: "*"}
 DOWN = {GlyphSet.BRAILLE: "▼", GlyphSet.BLOCKS: "▼", GlyphSet.ASCII: "v"}
 ATTACKS = {GlyphSet.BRAILLE: "'", GlyphSet.BLOCKS: "'", GlyphSet.ASCII: "'"}
@@ -62,7 +65,7 @@ class Warped(Waveform):
     Warped > .warped--bar { color: $foreground 80%; }
     Warped > .warped--attack { color: $secondary 80%; }
     Warped > .warped--anchor { color: $accent; }
-    Warped > .warped--chosen { color: $accent; text-style: bold reverse; }
+    Warped > .warped--chosen { color: $accent; text-style: bold; }
     Warped > .warped--cursor { color: $foreground; text-style: bold; }
     Warped > .warped--slow { background: $secondary 14%; }
     Warped > .warped--slower { background: $secondary 30%; }
@@ -91,16 +94,15 @@ class Warped(Waveform):
         self._paint_beats(canvas, marks.beats)
         for at in marks.attacks:
             self._behind(canvas, canvas.rows - 1, self._cell_at(canvas, at), ATTACKS[self.glyphs], ATTACK)
+        head, line = HEADS[self.glyphs], LINES[self.glyphs]
+        roomy = canvas.columns >= LEAST_ANCHOR_CELLS * len(marks.anchors)
         for at in marks.anchors:
-            self._line(canvas, self._cell_at(canvas, at), HEADS[self.glyphs], ANCHOR)
-        if marks.chosen is not None:
-            self._line(canvas, self._cell_at(canvas, marks.chosen), HEADS[self.glyphs], CHOSEN)
-        if marks.cursor is not None:
-            at_anchor = marks.chosen is not None and self._cell_at(canvas, marks.cursor) == self._cell_at(
-                canvas, marks.chosen
-            )
-            if not at_anchor:
-                self._line(canvas, self._cell_at(canvas, marks.cursor), DOWN[self.glyphs], CURSOR)
+            self._line(canvas, self._cell_at(canvas, at), head, line if roomy else None, ANCHOR)
+        cursor, held = (None if at is None else self._cell_at(canvas, at) for at in (marks.cursor, marks.chosen))
+        if cursor is not None and cursor != held:
+            self._line(canvas, cursor, DOWN[self.glyphs], line, CURSOR)
+        if held is not None:
+            self._line(canvas, held, head, HELD[self.glyphs], CHOSEN)
         if marks.speeds is not None and len(marks.speeds) == canvas.columns:
             canvas.grounds[1:] = grounds_of(marks.speeds)
 
@@ -131,10 +133,11 @@ class Warped(Waveform):
         if 0 <= cell < canvas.columns and canvas.cells[row, cell] == BLANK:
             canvas.write(row, cell, glyph, layer)
 
-    def _line(self, canvas: Canvas, cell: int, head: str, layer: int) -> None:
+    @staticmethod
+    def _line(canvas: Canvas, cell: int, head: str, line: str | None, layer: int) -> None:
         canvas.write(0, cell, head, layer)
-        for row in range(1, canvas.rows):
-            canvas.write(row, cell, LINES[self.glyphs], layer)
+        for row in range(1, canvas.rows if line is not None else 1):
+            canvas.write(row, cell, line or "", layer)
 
     @staticmethod
     def _cell_at(canvas: Canvas, at: float) -> int:
@@ -149,12 +152,12 @@ def grounds_of(speeds: ArrayLike) -> NDArray[np.uint8]:
 
 
 class Part(NamedTuple):
-    """From where to where a part between anchors goes, what is said of its speed, and whether it is faster (1), slower
-    (-1) or as it is (0)."""
+    """From where to where a part between anchors goes, what is said of its speed (the first text that there is room
+    for), and whether it is faster (1), slower (-1) or as it is (0)."""
 
     first: float
     last: float
-    text: str
+    texts: tuple[str, ...]
     way: int
 
 
@@ -189,7 +192,6 @@ class Speeds(Drawing):
             if 0.0 < part.first < 1.0:
                 canvas.write(0, int(part.first * canvas.columns), HEADS[self.glyphs], self.ANCHOR)
             low, high = max(0, first + 1), min(canvas.columns, last)
-            if len(part.text) <= high - low:
-                start = low + (high - low - len(part.text)) // 2
-                layer = {0: self.SAME, -1: self.SLOWER, 1: self.FASTER}[part.way]
-                canvas.write(0, start, part.text, layer)
+            text = next((each for each in part.texts if len(each) <= high - low), "")
+            start = low + (high - low - len(text)) // 2
+            canvas.write(0, start, text, {0: self.SAME, -1: self.SLOWER, 1: self.FASTER}[part.way])
