@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 QUIET = "$foreground 70%"
 SOURCE = "source"
 DRUMS = ("drums", "drum", "percussion", "kick")
+ROUND = (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+"""Of many bars, every so many are drawn."""
 MOST_SCALE = 8.0
 """What is quieter than -18 dBFS is drawn quiet."""
 HINT_LINES = 2
@@ -113,6 +115,7 @@ class WarpView(OverDesk[None]):
         self._taps: list[float] = []
         self._drawn_of: tuple[TimeMap, Drawn] | None = None
         self._counted_of: tuple[Beats, list[Place]] | None = None
+        self._moves_of: tuple[Beats, str] | None = None
 
     # ---- what there is ------------------------------------------------------------------------------------------
 
@@ -147,6 +150,16 @@ class WarpView(OverDesk[None]):
         if self._counted_of is None or self._counted_of[0] is not beats:
             self._counted_of = beats, beats.places()
         return self._counted_of[1]
+
+    @property
+    def _moves(self) -> str:
+        """Whether the tempo is steady, drifts or is free."""
+        beats = self.beats
+        if beats is None:
+            return ""
+        if self._moves_of is None or self._moves_of[0] is not beats:
+            self._moves_of = beats, beats.moves()
+        return self._moves_of[1]
 
     @property
     def drawn(self) -> Drawn:
@@ -242,7 +255,7 @@ class WarpView(OverDesk[None]):
         left = [(" warp", "bold"), *warpwords.of_map(self.session), (f"  {self.wave_name}", QUIET)]
         self.query_one(".title", Line).show(spread(left, right, width))
         find_key = actions.key("warp.find")
-        said = warpwords.of_beats(bench.rhythm, finding=finding, find_key=find_key, width=width)
+        said = warpwords.of_beats(bench.rhythm, self._moves, finding=finding, find_key=find_key, width=width)
         self.query_one("#beats", Line).show(said)
         held = self.held
         playing = bench.heard.playing
@@ -323,7 +336,8 @@ class WarpView(OverDesk[None]):
     ) -> Marks:
         timeline, session, held = self.timeline, self.session, self.held
         low, high = (bisect_left(session.warp.anchors, (frame, -1)) for frame in (first, last))
-        inside = [source for source, _ in session.warp.anchors[low:high]]
+        # of more than there are cells, as many as there are cells: their heads make a row anyway
+        inside = [source for source, _ in session.warp.anchors[low : high : max(1, (high - low) // cells)]]
         rhythm = self._bench.rhythm
         attacks = () if rhythm is None else _between(rhythm.attacks, first, last)
         if len(attacks) > cells:
@@ -338,7 +352,7 @@ class WarpView(OverDesk[None]):
                 frames = [self.drawn.source(start + share * (end - start)) for share in shares]
             speeds = np.array([self.drawn.speed(frame) for frame in frames])
         return Marks(
-            beats=self._beats_in(at, first, last),
+            beats=self._beats_in(at, first, last, cells),
             attacks=[at(each) for each in attacks],
             anchors=[at(each) for each in inside if each != held],
             chosen=at(held) if held is not None and first <= held < last else None,
@@ -346,14 +360,20 @@ class WarpView(OverDesk[None]):
             speeds=speeds,
         )
 
-    def _beats_in(self, at: Callable[[float], float], first: int, last: int) -> list[Beat]:
+    def _beats_in(self, at: Callable[[float], float], first: int, last: int, cells: int) -> list[Beat]:
+        """The beats in view; where they are many only bars, and of many bars round numbers."""
         beats = self.beats
         if beats is None:
             return []
         low, high = (bisect_left(beats.at, frame) for frame in (first, last))
+        seen = list(zip(beats.at[low:high], self.places[low:high], strict=True))
+        if len(seen) > cells:
+            seen = [each for each in seen if each[1].beat == 1]
+        step = next((step for step in ROUND if len(seen) < step * cells / 2), ROUND[-1]) if len(seen) > cells else 1
         return [
             Beat(at(frame), place.bar if place.beat == 1 else None)
-            for frame, place in zip(beats.at[low:high], self.places[low:high], strict=True)
+            for frame, place in seen
+            if step == 1 or place.bar % step == 0
         ]
 
     def _parts(self, start: float, end: float) -> list[Part]:
@@ -363,6 +383,8 @@ class WarpView(OverDesk[None]):
             return []
         ahead = max(0, bisect_right(time_map.anchors, start, key=_target) - 1)
         after = bisect_left(time_map.anchors, end, key=_target) + 1
+        if after - ahead > self.size.width:
+            return []  # no speed would have room
         targets = [float(target) for _, target in time_map.anchors[ahead:after]]
         found = []
         for number_, (low, high) in enumerate(pairwise([-math.inf, *targets, math.inf]), ahead):

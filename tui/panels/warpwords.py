@@ -31,7 +31,7 @@ def of_map(session: Session) -> list[Piece]:
     return [*said, (f"  {before}" if before == after else f"  {before} to {after}", QUIET)]
 
 
-def of_beats(rhythm: Rhythm | None, *, finding: bool, find_key: str, width: int) -> list[Piece]:
+def of_beats(rhythm: Rhythm | None, moves: str, *, finding: bool, find_key: str, width: int) -> list[Piece]:
     """What the beats were heard in, how sure they are, the tempo and what else it may be, and how they are counted."""
     if rhythm is None:
         return [(" beats  ", HEAD), ("being listened for" if finding else f"{find_key} listens for them", QUIET)]
@@ -42,7 +42,7 @@ def of_beats(rhythm: Rhythm | None, *, finding: bool, find_key: str, width: int)
     pieces = [
         (" beats  ", HEAD),
         (f"{beats.bpm:.2f} BPM", "$accent bold"),
-        (f" {beats.moves()}", QUIET),
+        (f" {moves}", QUIET),
         (f"  {rhythm.reference} {beats.confidence:.2f}", "$success" if sure else "$warning"),
         ("" if sure else " unsure", "$warning"),
         (f"  {len(beats.at)} beats, {beats.meter} a bar", QUIET),
