@@ -30,7 +30,7 @@ lint: setup
 	$(BIN)/pyright
 
 test: lint chromium
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 bench: setup
 	$(BIN)/python -m benchmarks
