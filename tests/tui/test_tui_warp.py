@@ -463,6 +463,15 @@ async def test_a_stretch_is_left_when_one_goes_elsewhere_and_when_the_editor_is(
         assert driver.app.screen is desk
 
 
+async def test_a_player_that_went_leaves_the_stretch(editor, make_player, players: list[FakePlayer]) -> None:
+    async with editor(make_player=make_player) as (driver, desk, _):
+        await driver.press("w")
+        await driver.until(lambda: desk.heard_aside, "the stretch")
+        players[0].tell(player.Gone("the player died"))
+        await driver.until(lambda: not desk.heard_aside, "the end")
+        assert "the player died" in driver.notices()
+
+
 async def test_the_end_of_the_file_leaves_nothing_to_hear(editor) -> None:
     async with editor() as (driver, desk, _):
         await driver.press("end", "w")

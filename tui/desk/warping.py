@@ -213,6 +213,9 @@ class Warping(Diagnosing):
 
     def heard(self, answer: player.Answer) -> None:
         """As the desk takes it in; a warped stretch that was played to its end is left."""
+        if isinstance(answer, player.Gone):
+            self._aside = None
+            self._tap_clock.stop()
         super().heard(answer)
         if not isinstance(answer, player.Heard):
             return
