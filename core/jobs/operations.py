@@ -23,7 +23,7 @@ from core.jobs.diagnose import diagnose_stems, fit_stems
 from core.jobs.doctor import Examination, examine
 from core.jobs.repair import Delivery, render_document
 from core.jobs.stems import Separated, export_stems
-from core.jobs.warping import Rhythm, WarpClip, clip_of, rhythm_of
+from core.jobs.warp_editor import Rhythm, WarpClip, clip_of, rhythm_of
 from core.measure.figures import Band, Figures
 from core.measure.inspect import FileReport, inspect_file
 from core.measure.null import NullReport, null_test

@@ -17,7 +17,7 @@ from tui_player import FakePlayer
 from core.audition import messages as player
 from core.events import Operation, Progress
 from core.jobs import messages, operations
-from core.jobs.warping import Rhythm, keep_beats, kept_beats
+from core.jobs.warp_editor import Rhythm, keep_beats, kept_beats
 from core.session import files, history
 from core.session.document import Session
 from core.session.timemap import TimeMap

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from core.diagnosis.findings import Diagnosis
     from core.handover.certificate import Certificate
     from core.jobs.operations import SessionRender
-    from core.jobs.warping import Rhythm
+    from core.jobs.warp_editor import Rhythm
 
 
 class Fader(NamedTuple):

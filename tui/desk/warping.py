@@ -21,7 +21,7 @@ from tui.desk.messages import Trouble
 from tui.desk.timeline import Timeline
 
 if TYPE_CHECKING:
-    from core.jobs.warping import Rhythm, WarpClip
+    from core.jobs.warp_editor import Rhythm, WarpClip
 
 FINDING = "finding the beats"
 WARPING = "warping what is to be heard"
@@ -72,7 +72,7 @@ class Warping(Diagnosing):
             self.find_beats()
 
     def _take_kept_beats(self) -> None:
-        from core.jobs.warping import kept_beats
+        from core.jobs.warp_editor import kept_beats
 
         editor, session = self.bench.editor, self.bench.session
         if editor is not None and session is not None:
@@ -85,7 +85,7 @@ class Warping(Diagnosing):
             return
 
         def write() -> None:
-            from core.jobs.warping import keep_beats
+            from core.jobs.warp_editor import keep_beats
 
             with self._keeping:  # whoever comes last writes what is known by then
                 rhythm = bench.rhythm

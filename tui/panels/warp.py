@@ -28,7 +28,7 @@ from tui.panels.warpview import WarpView
 from tui.panels.warpwords import clock
 
 if TYPE_CHECKING:
-    from core.jobs.warping import Rhythm
+    from core.jobs.warp_editor import Rhythm
     from tui.desk.warping import Warping
 
 FINE_SECONDS, COARSE_SECONDS = 0.001, 0.01
@@ -480,7 +480,7 @@ class WarpPanel(WarpView):
 
     def take_taps(self) -> None:
         """Makes beats of what was tapped."""
-        from core.jobs.warping import rhythm_of_taps
+        from core.jobs.warp_editor import rhythm_of_taps
 
         taps, self._taps = self._taps, []
         if len(taps) < LEAST_TAPS:

@@ -11,7 +11,7 @@ from tui.widgets.line import Piece
 from tui.widgets.ruler import clock as cut_clock
 
 if TYPE_CHECKING:
-    from core.jobs.warping import Rhythm
+    from core.jobs.warp_editor import Rhythm
     from core.warp.rhythm.beats import Beats, Place
 
 QUIET = "$foreground 65%"
