@@ -215,7 +215,8 @@ def live_set(clips: str, tempo: str = '<Manual Value="100" />', envelopes: str =
         f'<?xml version="1.0" encoding="UTF-8"?><Ableton MajorVersion="5"><LiveSet><Tracks><AudioTrack Id="8">{clips}'
         f"</AudioTrack></Tracks><{track}><AutomationEnvelopes><Envelopes>{envelopes}</Envelopes></AutomationEnvelopes>"
         f'<DeviceChain><Mixer><Tempo>{tempo}<AutomationTarget Id="8" /></Tempo>'
-        f"</Mixer></DeviceChain></{track}></LiveSet></Ableton>".encode()
+        f"</Mixer></DeviceChain></{track}></LiveSet></Ableton>".encode(),
+        mtime=0,
     )
 
 
@@ -297,7 +298,7 @@ def test_a_small_file_that_unpacks_into_far_too_much_is_refused(
 ) -> None:
     monkeypatch.setattr("core.warp.maps.ableton.MOST_BYTES", 1 << 20)
     path = tmp_path / "x.als"
-    path.write_bytes(gzip.compress(b"<Ableton>" + b" " * (4 << 20)))
+    path.write_bytes(gzip.compress(b"<Ableton>" + b" " * (4 << 20), mtime=0))
     with pytest.raises(UnbakeError, match="larger than any Live Set"):
         imported(path, song(RATE))
 
