@@ -133,7 +133,7 @@ def _session(report: Report, certified: Session) -> Checked:
         now = files.load(path)
     except UnbakeError as error:
         return Checked("session", None, f"can't be read any more: {error}")
-    kept = ("separation", "brought", "strips", "master")
+    kept = ("separation", "brought", "strips", "warp", "master")
     same = all(getattr(now, name) == getattr(certified, name) for name in kept)
     return Checked("session", True if same else None, f"{path} {'is as certified' if same else 'was edited since'}")
 
