@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from core.audio.read import open_reader
 from core.errors import UnbakeError
 from core.events import Operation
 from core.jobs import sessions
 from core.session.document import RESIDUAL
+from core.warp.rhythm.attacks import heard_of
 from core.warp.rhythm.beats import MOST_METER, Beats, Candidate, TempoAt, doubled, halved
-from core.warp.rhythm.onsets import Heard, listen
 from core.warp.rhythm.tempogram import check_range
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from core.warp.rhythm.onsets import Heard
 
 DRUMS: Final = ("drums", "drum", "percussion", "bassdrums", "kick", "beat")
 """What stems with drums are called, the likeliest first."""
@@ -123,7 +124,7 @@ def beats_of(source: Path, stems: Mapping[str, Path], wanted: Wanted | None = No
     from core.warp.rhythm.tracking import USUAL_RANGE_BPM, find_beats, snapped
 
     wanted = wanted or Wanted()
-    mix = yield from _hear(source)
+    mix = yield from heard_of(source)
 
     def beats_in(heard: Heard) -> Beats:
         return find_beats(heard, bpm_range=wanted.bpm_range or USUAL_RANGE_BPM, meter=wanted.meter, bars_from=mix)
@@ -133,12 +134,12 @@ def beats_of(source: Path, stems: Mapping[str, Path], wanted: Wanted | None = No
     tried: dict[str, Beats] = {}
     drums = next((names[name] for name in DRUMS if name in names), None)
     if drums is not None:
-        heard[drums] = yield from _hear(stems[drums])
+        heard[drums] = yield from heard_of(stems[drums])
         tried[drums] = beats_in(heard[drums])
     if drums is None or tried[drums].confidence < GOOD_ENOUGH:
         for name in names.values():
             if name != drums:
-                heard[name] = yield from _hear(stems[name])
+                heard[name] = yield from heard_of(stems[name])
                 tried[name] = beats_in(heard[name])
         heard[MIX], tried[MIX] = mix, beats_in(mix)
     best = max(tried, key=lambda name: (tried[name].confidence, _sharpness(tried[name])))
@@ -173,11 +174,6 @@ def report(source: Path, found: Found) -> TempoReport:
         ],
         course=[] if beats.steady else beats.course(),
     )
-
-
-def _hear(path: Path) -> Operation[Heard]:
-    with open_reader(path) as reader:
-        return (yield from listen(reader))
 
 
 def _sharpness(beats: Beats) -> float:
