@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import numpy as np
 
-from core.atomic import check_output, write_bytes_atomically
+from core.atomic import check_output, same_file, write_bytes_atomically
 from core.audio.formats import BLOCK_FRAMES, AudioInfo, Block, integer_bits
 from core.audio.hashes import check_unchanged
 from core.audio.outputs import output_format
@@ -111,7 +111,7 @@ def warp(
 
     Raises UnbakeError as `make_map` and `warp_files` do, before anything is written.
     """
-    guide = probe(paths[0] if how.guide is None else how.guide)
+    guide = probe(_guide(paths, how))
     _check_alike(guide, [probe(path) for path in paths])
     name = None if save_map is None else format_of(save_map)
     if save_map is not None:
@@ -153,7 +153,7 @@ def warp_files(
     """
     started = time.monotonic()
     check_options(how.mode, how.options)
-    guide_path = paths[0] if how.guide is None else Path(how.guide)
+    guide_path = _guide(paths, how)
     infos = [probe(path) for path in paths]
     guide_info = next((info for path, info in zip(paths, infos, strict=True) if path == guide_path), None)
     guide_info = probe(guide_path) if guide_info is None else guide_info
@@ -168,7 +168,8 @@ def warp_files(
         if needs_attacks(how.mode) and not time_map.identity:
             attacks = yield from attacks_of(guide_path)
             if not len(attacks[0]):
-                yield Note("no attacks were found: the speed is held around the map's anchors only")
+                without = "slices are cut on an even grid" if how.mode == "beats" else "only anchors are held in place"
+                yield Note(f"no attacks were found in {guide_path}: {without}")
         readers = [stack.enter_context(open_reader(path)) for path in paths]
         before = _Summing(guide_path, infos, guide_info.channels)
         sounds: list[Sound] = [before.tap(number, FileSound(reader)) for number, reader in enumerate(readers)]
@@ -223,6 +224,13 @@ def warp_files(
         seconds=seconds,
         realtime_factor=frames / rate / seconds,
     )
+
+
+def _guide(paths: Sequence[Path], how: How) -> Path:
+    """The guide, by the name it has among the files where it is one of them."""
+    if how.guide is None:
+        return paths[0]
+    return next((path for path in paths if same_file(path, Path(how.guide))), Path(how.guide))
 
 
 def _check_alike(guide: AudioInfo, infos: Sequence[AudioInfo]) -> None:

@@ -88,6 +88,15 @@ def test_warped_files_add_up_and_what_is_outside_of_a_local_warp_is_as_it_was(un
     assert not np.array_equal(master[60_000:100_000], source[60_000:100_000])
 
 
+def test_a_guide_is_known_by_any_of_its_names(unbake, folder: Path) -> None:
+    (folder / "link.wav").symlink_to(folder / "master.wav")
+    words = ("warp", *reversed(files(folder)), "-o", folder / "out", "--map", folder / "longer.map")
+    done = unbake(*words, "--guide", folder / "link.wav", "--json")
+    assert done.json["guide"] == str(folder / "master.wav")
+    assert done.json["sum"]["before_dbfs"] is None
+    assert done.json["sum"]["after_dbfs"] <= -130
+
+
 def test_files_of_32_bit_floats_under_the_names_of_what_went_in(unbake, folder: Path) -> None:
     flac = write(folder / "voice.flac", read(folder / "voice.wav"), "PCM_24")
     done = unbake("warp", folder / "master.wav", flac, "-o", folder / "out", "--map", folder / "longer.map", "--json")
