@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left, bisect_right
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -76,20 +76,17 @@ class Course:
         vertices = np.asarray(time_map.vertices(frames), np.float64)
         self._drawn = vertices[:, 0], vertices[:, 1]
         self.runs = _runs(vertices, self.frames)
+        self._run_starts, self._run_ends = [run.start for run in self.runs], [run.end for run in self.runs]
         near = round(NEAR_MS * sample_rate / 1000.0)
         anchors = np.asarray(time_map.anchors, np.int64).reshape(-1, 2)
         centres = self._centres(anchors, attacks, strengths, near)
         self.held = self._hold(centres, hold_frames)
         self._sources, self._targets = self._held_vertices(vertices)
-        self._run_starts, self._run_ends = [run.start for run in self.runs], [run.end for run in self.runs]
         self._held_starts, self._held_ends = [each.start for each in self.held], [each.end for each in self.held]
 
     def source(self, targets: NDArray[np.int64]) -> NDArray[np.int64]:
         """The source frame that is heard at each target frame, to the nearest whole one; at speed 1 outside."""
-        inside = np.interp(targets, self._targets, self._sources)
-        before = self._sources[0] + targets - self._targets[0]
-        after = self._sources[-1] + targets - self._targets[-1]
-        at = np.where(targets < self._targets[0], before, np.where(targets > self._targets[-1], after, inside))
+        at = _along(targets, self._targets, self._sources)
         return np.rint(at).astype(np.int64)
 
     def runs_within(self, low: int, high: int) -> list[Run]:
@@ -99,13 +96,8 @@ class Course:
 
     def stretched(self, low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether anything from a target frame up to another is not copied, for many of them."""
-        starts, ends = np.asarray(self._run_starts), np.asarray(self._run_ends)
         low, high = np.clip(low, 0, self.frames), np.clip(high, 0, self.frames)
-        if not len(starts):
-            return high > low
-        place = np.searchsorted(starts, low, side="right") - 1
-        inside = (place >= 0) & (high <= ends[np.maximum(place, 0)])
-        return (high > low) & ~inside
+        return (high > low) & ~self._within_runs(low, high)
 
     def held_from(self, target: int) -> Held | None:
         """The hold that a target frame lies in, or else the next one."""
@@ -116,6 +108,13 @@ class Course:
         """Holds that reach into target frames `low` to `high`."""
         return self.held[bisect_left(self._held_ends, low) : bisect_right(self._held_starts, high)]
 
+    def _within_runs(self, low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether one run holds all from a target frame up to another, for many of them."""
+        if not self.runs:
+            return np.zeros(len(low), bool)
+        place = np.searchsorted(self._run_starts, low, side="right") - 1
+        return (place >= 0) & (high <= np.asarray(self._run_ends)[np.maximum(place, 0)])
+
     def _centres(
         self, anchors: NDArray[np.int64], attacks: NDArray[np.int64], strengths: NDArray[np.floating], near: int
     ) -> NDArray[np.int64]:
@@ -125,14 +124,9 @@ class Course:
         ).reshape(-1, 2)
         fixed = np.unique(np.concatenate([edges, anchors]), axis=0)
         targets = np.rint(np.interp(attacks, *self._drawn)).astype(np.int64)
-        starts = np.asarray([run.start for run in self.runs], np.int64)
-        ends = np.asarray([run.end for run in self.runs], np.int64)
-        copied = np.zeros(len(attacks), bool)
-        if len(starts):
-            place = np.searchsorted(starts, targets, side="right") - 1
-            copied = (place >= 0) & (targets < ends[np.maximum(place, 0)])
-        taken = _apart(fixed[:, 0], attacks[~copied], strengths[~copied], near)
-        chosen = np.stack([attacks[~copied][taken], targets[~copied][taken]], axis=1)
+        moved = ~self._within_runs(targets, targets + 1)
+        taken = _apart(fixed[:, 0], attacks[moved], strengths[moved], near)
+        chosen = np.stack([attacks[moved][taken], targets[moved][taken]], axis=1)
         joined = np.concatenate([fixed, chosen])
         joined = joined[np.argsort(joined[:, 0], kind="stable")]
         rising = np.concatenate([[True], (np.diff(joined[:, 0]) > 0) & (np.diff(joined[:, 1]) > 0)])
@@ -160,7 +154,7 @@ class Course:
         shift = source - target
         knots_source = np.stack([start + shift, end + shift], axis=1).ravel()
         knots_target = np.stack([start, end], axis=1).ravel()
-        off = knots_target - _drawn_at(knots_source, *self._drawn)
+        off = knots_target - _along(knots_source, *self._drawn)
         inner = vertices[np.searchsorted(knots_source, vertices[:, 0]) % 2 == 0]
         inner = inner[(inner[:, 0] > knots_source[0]) & (inner[:, 0] < knots_source[-1])]
         bent = inner[:, 1] + np.interp(inner[:, 0], knots_source, off)
@@ -170,13 +164,10 @@ class Course:
         return rows[:, 0], rows[:, 1]
 
 
-def _drawn_at(
-    at: NDArray[np.float64], sources: NDArray[np.float64], targets: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Target frames of source frames, at speed 1 outside the file."""
-    before, after = targets[0] + at - sources[0], targets[-1] + at - sources[-1]
-    inside = np.interp(at, sources, targets)
-    return np.where(at < sources[0], before, np.where(at > sources[-1], after, inside))
+def _along(at: NDArray[Any], xs: NDArray[np.float64], ys: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The map from xs to ys at many places; at speed 1 outside of it."""
+    before, after = ys[0] + (at - xs[0]), ys[-1] + (at - xs[-1])
+    return np.where(at < xs[0], before, np.where(at > xs[-1], after, np.interp(at, xs, ys)))
 
 
 def _runs(vertices: NDArray[np.float64], frames: int) -> list[Run]:

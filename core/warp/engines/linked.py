@@ -218,8 +218,8 @@ class _Band:
             return _Plan(targets, sources, 0, 0)
         ahead = int(targets[-1]) + (HOMEWARD + 1) * self.hop
         held = self._course.held_within(int(targets[0]), ahead)
-        high = max(int(sources[-1]), *(each.source + half for each in held), int(sources[-1])) + half
-        low = min(int(sources[0]) - self.hop, *(each.source - half for each in held), int(sources[0])) - half
+        high = max([int(sources[-1]), *(each.source + half for each in held)]) + half
+        low = min([int(sources[0]) - self.hop, *(each.source - half for each in held)]) - half
         return _Plan(targets, sources, low, high)
 
     def analyse(self, heard: _Excerpt, at: NDArray[np.int64]) -> NDArray[np.complex128]:
