@@ -14,22 +14,9 @@ from core.warp.engines import linked
 from core.warp.engines.course import Attacks, no_attacks
 from core.warp.engines.linked import LinkedWarp
 from core.warp.engines.voicing import LINKED, TEXTURE, TONES, Voicing
+from tests.warp.engine_sounds import Samples, drained, noise
 
 RATE = 44_100
-
-
-class Samples:
-    """An array [channels, frames] as a `Sound`."""
-
-    def __init__(self, samples: np.ndarray) -> None:
-        self._samples = samples
-        self._at = 0
-        self.channels = len(samples)
-
-    def read(self, frames: int) -> np.ndarray:
-        block = self._samples[:, self._at : self._at + frames]
-        self._at += frames
-        return np.pad(block, ((0, 0), (0, frames - block.shape[1])))
 
 
 def warped(
@@ -49,14 +36,7 @@ def warped(
     warp = LinkedWarp(
         heard, [Samples(each) for each in sounds], time_map, frames, rate, attacks or no_attacks(), voicing
     )
-    if block is None:
-        return warp.read(warp.frames)
-    parts = [warp.read(min(block, warp.frames - start)) for start in range(0, warp.frames, block)]
-    return [np.concatenate(each, axis=1) for each in zip(*parts, strict=True)]
-
-
-def noise(frames: int, channels: int = 2, seed: int = 1) -> np.ndarray:
-    return 0.1 * np.random.default_rng(seed).standard_normal((channels, frames))
+    return drained(warp, (block or warp.frames,))
 
 
 def beats(frames: int, every: int = 11_025) -> tuple[np.ndarray, Attacks]:
