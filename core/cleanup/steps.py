@@ -1,0 +1,31 @@
+"""Which module carries out which step. A module is imported when its step is, since some need torch."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from core.audio.read import AudioReader
+from core.cleanup.cleaner import Cleaner
+from core.session.cleaning import CleanupStep
+
+_CLEANERS = {
+    "declip": "core.cleanup.declip:Declipper",
+    "declick": "core.cleanup.declick:Declicker",
+    "decrackle": "core.cleanup.declick:Decrackler",
+    "dehum": "core.cleanup.dehum:Dehummer",
+    "denoise": "core.cleanup.denoise:Denoiser",
+    "deecho": "core.cleanup.deecho:Deechoer",
+    "dereverb": "core.cleanup.dereverb:Dereverberator",
+}
+
+
+def cleaner_class(kind: str) -> type[Cleaner[Any]]:
+    """The class that carries out steps of a type; not for network steps, which the separation engine carries out."""
+    module, name = _CLEANERS[kind].split(":")
+    return getattr(import_module(module), name)
+
+
+def cleaner(reader: AudioReader, step: CleanupStep) -> Cleaner[Any]:
+    """A step about to be carried out on an open file."""
+    return cleaner_class(str(step.__struct_config__.tag))(reader, step)
