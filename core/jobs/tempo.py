@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from core.errors import UnbakeError
-from core.events import Operation
+from core.events import Operation, Progress
 from core.jobs import sessions
 from core.session.document import RESIDUAL
 from core.warp.rhythm.attacks import heard_of
@@ -126,7 +126,8 @@ def beats_of(source: Path, stems: Mapping[str, Path], wanted: Wanted | None = No
     wanted = wanted or Wanted()
     mix = yield from heard_of(source)
 
-    def beats_in(heard: Heard) -> Beats:
+    def beats_in(heard: Heard) -> Operation[Beats]:
+        yield Progress("finding beats", 0, 1)
         return find_beats(heard, bpm_range=wanted.bpm_range or USUAL_RANGE_BPM, meter=wanted.meter, bars_from=mix)
 
     names = {name.lower(): name for name in stems if name != RESIDUAL}
@@ -135,13 +136,14 @@ def beats_of(source: Path, stems: Mapping[str, Path], wanted: Wanted | None = No
     drums = next((names[name] for name in DRUMS if name in names), None)
     if drums is not None:
         heard[drums] = yield from heard_of(stems[drums])
-        tried[drums] = beats_in(heard[drums])
+        tried[drums] = yield from beats_in(heard[drums])
     if drums is None or tried[drums].confidence < GOOD_ENOUGH:
         for name in names.values():
             if name != drums:
                 heard[name] = yield from heard_of(stems[name])
-                tried[name] = beats_in(heard[name])
-        heard[MIX], tried[MIX] = mix, beats_in(mix)
+                tried[name] = yield from beats_in(heard[name])
+        heard[MIX] = mix
+        tried[MIX] = yield from beats_in(mix)
     best = max(tried, key=lambda name: (tried[name].confidence, _sharpness(tried[name])))
     beats = tried[best]
     if wanted.half and beats.at:
