@@ -72,4 +72,5 @@ class Cleaner(ABC, Generic[S]):
         """The cleaned sound at full strength, from the first frame to the last, in blocks of any length.
 
         In time with the reader, and as many frames. Where the step takes nothing away, samples are those of the file.
+        May be called again, from the beginning.
         """

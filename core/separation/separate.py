@@ -14,7 +14,7 @@ import re
 import shutil
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from core.separation.assemble import Track
     from core.separation.layout import Group
 
+Made = TypeVar("Made")
 WAIT_SECONDS = 0.5
 LEAST_SECONDS = 10.0
 """What runs shorter says nothing about a network's speed."""
@@ -195,8 +196,8 @@ def separate(
     return (yield from reuse_or_make(recipe, store, make))
 
 
-def reuse_or_make(recipe: Recipe, store: Store, make: Callable[[], Operation[StemSet]]) -> Operation[StemSet]:
-    """The set of a recipe out of the store, else what `make` puts there, under the recipe's lock."""
+def reuse_or_make(recipe: Recipe, store: Store, make: Callable[[], Operation[Made]]) -> Operation[StemSet | Made]:
+    """The set of a recipe out of the store, else what `make` puts there or gives instead, under the recipe's lock."""
     with contextlib.suppress(Unusable):  # it is set aside below, by the one who holds the lock
         found = store.find(recipe)
         if found is not None:
