@@ -82,7 +82,7 @@ class Monitor:
         if listening.solo:
             alone = [name for name in order if name in listening.solo - listening.mute]
         gone = {name: Strip(mode="cancel") for name in order if name in listening.mute and alone is None}
-        before = msgspec.structs.replace(session.unwarped, strips=gone, master=())
+        before = msgspec.structs.replace(session.unwarped, cleanup=(), strips=gone, master=())
         after = msgspec.structs.replace(session.unwarped, strips={**session.strips, **gone})
         self._open = ExitStack()
         try:

@@ -130,6 +130,8 @@ def repair(
     draft = preset.fitted({}).over(session)
     files.check_strips(draft, Origin(preset.origin))
     yield from plugins.trying(draft)
+    if preset.cleanup is not msgspec.UNSET:  # what the stems are measured on heard it
+        session = session.with_cleanup(preset.cleanup)
     fitted: tuple[Value, ...] = ()
     if preset.fits:
         reference_db = None if reference is None else (yield from reference_balance(reference))

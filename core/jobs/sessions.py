@@ -13,10 +13,12 @@ from core.audio.hashes import hashing, sha256_file
 from core.audio.probe import probe
 from core.errors import UnbakeError
 from core.events import Note, Operation, finish
-from core.jobs import brought, plugins
+from core.jobs import brought, cleanups, plugins
+from core.jobs.cleanups import Removed
 from core.measure.align import estimate
 from core.separation import stems as stem_sets
 from core.separation.external import import_stems
+from core.separation.heard import Heard
 from core.separation.sensitivity import applied, effective
 from core.separation.separate import SeparationRequest
 from core.separation.store import StemSet
@@ -34,22 +36,27 @@ EXTERNAL = "external"
 
 
 class Stems(msgspec.Struct, frozen=True):
-    """Stems of a session that are at hand: of its separation, where one was needed, and those that were brought."""
+    """Stems of a session that are at hand: of its separation, where one was needed, and those that were brought.
+
+    `removed` is what its clean-up took away.
+    """
 
     separated: StemSet | None = None
     brought: dict[str, StemSet] = {}
+    removed: Removed = Removed()
 
     @property
     def paths(self) -> dict[str, Path]:
-        """Files by strip name, the residual among them."""
+        """Files by strip name, the residual among them, and what the clean-up took away by the name of its step."""
         own = {name: Path(each.stems[name]) for name, each in self.brought.items()}
-        return {**_paths(self.separated), **own}
+        return {**_paths(self.separated), **own, **self.removed.paths}
 
     @property
     def hashes(self) -> dict[str, str]:
         """SHA-256 of the files by strip name."""
         own = {name: each.hashes[name] for name, each in self.brought.items()}
-        return own if self.separated is None else {**self.separated.hashes, **own}
+        made = {} if self.separated is None else self.separated.hashes
+        return {**made, **own, **self.removed.hashes}
 
     @property
     def stem_sum_residual_dbfs(self) -> float | None:
@@ -231,6 +238,7 @@ def set_values(path: Path, assignments: list[str]) -> Session:
         elif effective(now.sensitivity) != effective(past.sensitivity) and now.hashes == past.hashes:
             after = msgspec.structs.replace(after, separation=msgspec.structs.replace(now, hashes={}))
         after = msgspec.structs.replace(after, brought=_replaced(before.brought, after.brought))
+        after = cleanups.unpinned(before, after)
         files.check_strips(after, Origin(" ".join(assignments)))
         finish(plugins.trying(after, plugins.used_by(before)))
         return after
@@ -253,7 +261,9 @@ def stems_for(
     if session.needs_separation(names):
         session, separated = yield from make_stems(session, device=device, taken_in=taken_in)
     session, own = yield from brought.stems_of(session, names)
-    return session, Stems(separated, own)
+    stems = Stems(separated, own)
+    session, removed = yield from cleanups.removed_from(session, stems.paths, stems.hashes, device)
+    return session, msgspec.structs.replace(stems, removed=removed)
 
 
 def make_stems(
@@ -274,7 +284,10 @@ def make_stems(
         )
     else:
         request = request_of(separation, device, from_seconds)
-        stems = yield from stem_sets.separate(Path(session.source.path), request, source_sha256=session.source.sha256)
+        path, sha256 = Path(session.source.path), session.source.sha256
+        cleaned = yield from cleanups.heard_by_networks(session, device)
+        heard = None if cleaned.sha256 == sha256 else Heard(cleaned.path, cleaned.sha256)
+        stems = yield from stem_sets.separate(path, request, source_sha256=sha256, heard=heard)
     for name, pinned in separation.hashes.items():
         if stems.hashes.get(name) not in (None, pinned):
             yield Note(

@@ -27,12 +27,14 @@ from core.measure.course import NO_COURSE, Course, CourseMeter
 from core.measure.figures import Band, Level, Place
 from core.measure.levels import power_to_db, to_dbfs
 from core.measure.meters import LevelMeter
-from core.recombine.graph import Graph, StripDelta, open_stem, open_strip
+from core.recombine.graph import CleanupDelta, Graph, StripDelta, open_stem, open_strip
 from core.recombine.output import overs_of
 from core.session.document import RESIDUAL, Session
 
 REST_DBFS: Final = -140.0
 """Peak under which what nobody touched counts as unmoved."""
+CLEANUP: Final = "clean-up"
+"""What the clean-up of the master is called among strips."""
 OTHER_BLOCK_FRAMES: Final = 40_961
 NO_CHANGE: Final = Level(None, None, None)
 
@@ -69,10 +71,10 @@ class SessionCheck(msgspec.Struct, frozen=True, kw_only=True):
     `identical`: the output is the source, bit for bit. `rest_dbfs`: peak of the sum before the master stage, less
     source and deltas computed apart; None for exactly nothing. `change`, `bands`, `worst` (its largest sample) and
     `course`: the output less the source, master stage included when `master_active`; without an edit there are none.
-    `strips`: the changed ones, in the session's order. `stem_sum_dbfs`: peak of the source less stems and residual,
-    looked at only when all of them were at hand (`stem_sum_known`); None for exactly nothing, too. `overs`: samples of
-    the output that the source's sample format could not hold (of floats, those above 1.0); `peak_dbfs`: the output's
-    largest.
+    `strips`: the changed ones, in the session's order, before them `CLEANUP` where the master is cleaned up.
+    `stem_sum_dbfs`: peak of the source less stems and residual, looked at only when all of them were at hand
+    (`stem_sum_known`); None for exactly nothing, too. `overs`: samples of the output that the source's sample format
+    could not hold (of floats, those above 1.0); `peak_dbfs`: the output's largest.
     """
 
     identical: bool
@@ -110,6 +112,8 @@ def check_session(session: Session, stems: Mapping[str, Path]) -> Operation[Sess
             _StripMeter(name, open_strip(name, session.strips[name], stems, info, stack), stack)
             for name in session.changed
         ]
+        if cleanup := CleanupDelta(session.cleanup, stems, info, stack):
+            strips.insert(0, _StripMeter(CLEANUP, cleanup, stack))
         stem_sum = _StemSum([_open(name, stems, info, stack) for name in _parts(session, stems)])
         change = _ChangeMeter(info, stack) if strips or output else None
         identical, overs, rest, peak, done = True, 0, 0.0, 0.0, 0
@@ -190,7 +194,7 @@ def _peak(block: Block) -> float:
 class _StripMeter:
     """The delta of one strip in blocks of its own size, handed out in blocks of any other, and how strong it is."""
 
-    def __init__(self, name: str, delta: StripDelta, stack: ExitStack) -> None:
+    def __init__(self, name: str, delta: StripDelta | CleanupDelta, stack: ExitStack) -> None:
         self._name = name
         self._stem = stem = delta.info
         self._delta = delta

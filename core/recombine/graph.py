@@ -1,4 +1,4 @@
-"""The live sum: source plus what the strips change, warped where there is a time map, then the master stage.
+"""The live sum: source plus what clean-up and strips change, warped where there is a time map, then the master stage.
 
 Block by block. One graph serves the render, its proof and whoever listens. It opens its own files, so two graphs share
 no buffer.
@@ -21,6 +21,7 @@ from core.audio.samples import refuse_bad
 from core.errors import UnbakeError
 from core.recombine.limiter import TruePeakLimiter
 from core.recombine.warping import WarpedBus
+from core.session.cleaning import CleanupStep, taken_away
 from core.session.document import Session, Strip
 from core.session.edits import MASTER
 from core.session.processors import Dither, Limiter, Processor
@@ -69,7 +70,8 @@ class StripDelta:
     The three modes are three settings of it: replace (1, 1), parallel (blend, 0), cancel (0, 1). `alone` gives what is
     left of the stem in the sum instead, which is `s` more. `sides` are the stems of `strip.sidechains`. With a `source`
     the delta is weighed by how certain the stem is, as `strip.budget` says. With a `treated` copy that is what P hears:
-    `wet * P(t) - dry * s`. `part` gives only what comes out of P, or only what is taken out for it.
+    `wet * P(t) - dry * s`; and less what a `cleanup` of the strip takes away from either. `part` gives only what comes
+    out of P, or only what is taken out for it.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class StripDelta:
         *,
         source: AudioReader | None = None,
         treated: AudioReader | None = None,
+        cleanup: CleanupDelta | None = None,
         alone: bool = False,
         part: Part = "whole",
     ) -> None:
@@ -94,6 +97,7 @@ class StripDelta:
         self.name = name
         self._stem = stem
         self._treated = treated
+        self._cleanup = cleanup
         self._sides = tuple(sides)
         self.info: AudioInfo = stem.info
         self._processed = Aligned(build_strip(name, strip, stem.info.sample_rate, stem.info.speakers), self._pull)
@@ -176,14 +180,57 @@ class StripDelta:
         self._unprocessed = np.concatenate([held, block], axis=1) if held.shape[1] else block
         if self._treated is not None:
             block = read_padded(self._treated, frames)
+        if self._cleanup:
+            block = block + self._cleanup.read(frames)
         return np.concatenate([block, *(read_padded(side, frames) for side in self._sides)]) if self._sides else block
 
     def _seek(self, frame: int) -> None:
         also = (*self._sides, *([] if self._treated is None else [self._treated]))
         for reader in (self._stem, *also):  # all of one length, and read in step
             reader.seek(frame)
+        if self._cleanup is not None:
+            self._cleanup.seek(frame)
         if self._source is not None:
             self._source.seek(frame)
+
+
+class CleanupDelta:
+    """What steps of the clean-up take away from what they heard, in time with it: minus the sum of their shares.
+
+    A file for each of `taken_away(steps, strip)`, which `stack` closes. Raises UnbakeError where one is missing or does
+    not fit the source.
+    """
+
+    def __init__(
+        self,
+        steps: Sequence[CleanupStep],
+        stems: Mapping[str, Path],
+        source: AudioInfo,
+        stack: ExitStack,
+        *,
+        strip: str = "",
+        held: Held | None = None,
+    ) -> None:
+        self.info = source
+        self._parts = [
+            (stack.enter_context(open_stem(name, stems, source, held=held)), share)
+            for name, share in taken_away(steps, strip).items()
+        ]
+
+    def __bool__(self) -> bool:
+        return bool(self._parts)
+
+    def seek(self, frame: int) -> None:
+        """Goes to a frame of the source."""
+        for reader, _ in self._parts:
+            reader.seek(min(frame, self.info.frames))
+
+    def read(self, frames: int) -> Block:
+        """The next `frames` frames, float64 [channels, frames]; exactly zero where nothing was taken away."""
+        total = np.zeros((self.info.channels, frames))
+        for reader, share in self._parts:
+            total -= share * read_padded(reader, frames)
+        return total
 
 
 class Graph:
@@ -213,6 +260,8 @@ class Graph:
             self._source = self._open.enter_context(open_reader(Path(session.source.path), held=held))
             self.info: AudioInfo = self._source.info
             self._alone = alone is not None
+            steps = () if self._alone else session.cleanup
+            self._cleanup = CleanupDelta(steps, stems, self._source.info, self._open, held=held)
             names = session.changed if alone is None else tuple(alone)
             apart = [name for name in names if alone is None and session.warped_apart(name)]
 
@@ -262,6 +311,7 @@ class Graph:
             raise ValueError(f"frame {frame} is outside 0 .. {self.info.frames}")
         start = max(0, frame - (self.pre_roll if pre_roll is None else pre_roll))
         self._source.seek(start)
+        self._cleanup.seek(start)
         self.frame = self._heard = start
         for strip in self._strips:
             strip.seek(start)
@@ -288,14 +338,17 @@ class Graph:
     def resume(self, state: GraphState) -> None:
         """Goes on where the state was taken, with the very same samples."""
         self._source.seek(state.heard)
+        self._cleanup.seek(state.heard)
         self.frame, self._heard = state.frame, state.heard
         for strip, before in zip(self._strips, state.strips, strict=True):
             strip.resume(before)
         self._output.resume(state.output)
 
     def _sum(self, frames: int) -> Block:
-        """Source plus deltas; the source itself, to the bit, when no strip is active."""
+        """Source plus deltas; the source itself, to the bit, when nothing is active."""
         source = np.zeros((self.info.channels, frames)) if self._alone else self._read_source(frames)
+        if self._cleanup:
+            source = source + self._cleanup.read(frames)
         for strip in self._strips:
             source = source + strip.read(frames)
         return source
@@ -342,7 +395,8 @@ def open_strip(
     ]
     treated = stack.enter_context(open_stem(strip.treated, stems, source, held=held)) if strip.treated else None
     whole = stack.enter_context(open_reader(Path(source.path), held=held)) if strip.budget < 1.0 else None
-    delta = StripDelta(name, strip, stem, sides, source=whole, treated=treated, alone=alone, part=part)
+    cleanup = CleanupDelta(strip.cleanup, stems, source, stack, strip=name, held=held)
+    delta = StripDelta(name, strip, stem, sides, source=whole, treated=treated, cleanup=cleanup, alone=alone, part=part)
     stack.callback(delta.close)
     return delta
 

@@ -289,7 +289,7 @@ def _prove(
         rate, channels, total = finish.sample_rate, source.info.channels, sound.frames
         beside = source if rate == source.info.sample_rate else Placed(source, rate, channels)
         if not session.warp.identity:
-            bare = msgspec.structs.replace(session, strips={}, master=())
+            bare = msgspec.structs.replace(session, cleanup=(), strips={}, master=())
             beside = Finished(stack.enter_context(Graph(bare, {})), Finish(rate))
         if bus.bound_dbfs is not None and reader.info.frames != total:
             raise UnbakeError(f"the written file has {reader.info.frames} frames instead of {total}", where=written)

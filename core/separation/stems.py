@@ -13,6 +13,7 @@ from core.errors import UnbakeError
 from core.events import Note
 from core.separation import ensembles, learnt, sensitivity, together
 from core.separation import separate as separation
+from core.separation.heard import laid
 from core.separation.store import Store, Unusable
 from models import registry
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from core.events import Operation
     from core.separation.device import Precision
     from core.separation.ensembles import Ensemble
+    from core.separation.heard import Heard
     from core.separation.separate import SeparationRequest
     from core.separation.store import Recipe, StemSet
     from models.registry import Card
@@ -111,12 +113,21 @@ def recipe_of(source_sha256: str, request: SeparationRequest) -> Recipe:
     return sensitivity.recipe_of(base, request.sensitivity)
 
 
-def separate(source: Path, request: SeparationRequest, *, source_sha256: str | None = None) -> Operation[StemSet]:
+def separate(
+    source: Path, request: SeparationRequest, *, source_sha256: str | None = None, heard: Heard | None = None
+) -> Operation[StemSet]:
     """The stems of a file by a model or an ensemble, out of the store or made now.
 
     As `core.separation.separate.separate` and `core.separation.together.separate_together`, which say more. With a
-    sensitivity other stems are made from theirs (`core.separation.sensitivity`).
+    sensitivity other stems are made from theirs (`core.separation.sensitivity`). With `heard` networks hear that file,
+    and the stems are laid against the source (`core.separation.heard`).
     """
+    if heard is not None:
+        if source_sha256 is None:
+            source_sha256 = yield from hashing(source)
+        recipe = msgspec.structs.replace(recipe_of(source_sha256, request), heard=heard.sha256)
+        made = yield from separate(heard.path, request, source_sha256=heard.sha256)
+        return (yield from laid(source, made, recipe, Store()))
     # what is wrong with a sensitivity is said before a long file is hashed
     if not request.sensitivity or not recipe_of("", request).sensitivity:
         return (yield from _separate(source, request, source_sha256))

@@ -50,7 +50,8 @@ class Recipe(msgspec.Struct, frozen=True):
     """Everything that decides the samples of a set of stems, and so the key of its entry.
 
     The device is not in it: another GPU may give other last bits, which the hashes tell a session that pins them.
-    `overlap` is 0 for stems that no network of ours made; `sensitivity` says which stems were made from those of the
+    `overlap` is 0 for stems that no network of ours made; `heard` is the SHA-256 of what the network heard where that
+    was not the source; `sensitivity` says which stems were made from those of the
     same recipe without it, and how (`core.separation.sensitivity`).
     """
 
@@ -67,6 +68,7 @@ class Recipe(msgspec.Struct, frozen=True):
     compiled: bool = False
     variant: str = ""
     sensitivity: str = ""
+    heard: str = ""
 
     @property
     def how(self) -> str:
@@ -75,6 +77,7 @@ class Recipe(msgspec.Struct, frozen=True):
         words += ["compiled"] if self.compiled else []
         words += [self.variant] if self.variant else []
         words += [f"sensitivity {self.sensitivity}"] if self.sensitivity else []
+        words += ["after clean-up"] if self.heard else []
         return ", ".join(words)
 
     def key(self) -> str:
@@ -83,7 +86,7 @@ class Recipe(msgspec.Struct, frozen=True):
         What was added to recipes later is left out where it says what was the only way before.
         """
         known = msgspec.to_builtins(self)
-        for name in ("precision", "compiled", "variant", "sensitivity"):
+        for name in ("precision", "compiled", "variant", "sensitivity", "heard"):
             if known[name] == getattr(PLAIN, name):
                 del known[name]
         return hashlib.sha256(msgspec.json.encode(known, order="sorted")).hexdigest()[:KEY_DIGITS]

@@ -39,6 +39,7 @@ def differences(before: Session, after: Session) -> tuple[Difference, ...]:
         *_of_struct("source", before.source, after.source),
         *_of_separation(before.separation, after.separation),
     ]
+    found += _of_chain("clean-up", before.cleanup, after.cleanup)
     for name in dict.fromkeys((*before.brought, *after.brought)):
         found += _of_brought(name, before.brought.get(name), after.brought.get(name))
     for name in dict.fromkeys(order):
@@ -100,7 +101,8 @@ def _plain(value: Any) -> str:
 
 def _of_strip(name: str, before: Strip, after: Strip) -> list[Difference]:
     found = _of_parameters(name, "", before, after)
-    return [*found, *_of_chain(name, before.chain, after.chain)]
+    cleanup = _of_chain(f"{name} clean-up", before.cleanup, after.cleanup)
+    return [*found, *cleanup, *_of_chain(name, before.chain, after.chain)]
 
 
 def _of_parameters(where: str, label: str, before: Struct, after: Struct) -> list[Difference]:
@@ -109,7 +111,7 @@ def _of_parameters(where: str, label: str, before: Struct, after: Struct) -> lis
     found: list[Difference] = []
     for name in before.__struct_fields__:
         old, new = getattr(before, name), getattr(after, name)
-        if old == new or name == "chain":
+        if old == new or name in ("chain", "cleanup", "hash"):
             continue
         if name == "bypass":
             what = "bypassed" if new else "back in"

@@ -6,8 +6,10 @@ file each time. Fields are annotated as those of `core.session.processors` are.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, get_args
 
+import msgspec
 from msgspec import Meta
 
 from core.session.processors import DB_STEPS, SHARE_STEPS, Processor
@@ -230,6 +232,46 @@ class NetworkStep(CleanupStep, frozen=True, tag="network", kw_only=True):
 
 Step = Declip | Declick | Decrackle | Dehum | Denoise | Deecho | Dereverb | NetworkStep
 """Any step, in the order in which steps are proposed."""
+
+
+def removed_name(place: int, strip: str = "") -> str:
+    """What the file is called of what a step took away, among the stems of a session: no stem's name has a slash."""
+    return f"{strip}/cleanup/{place}" if strip else f"cleanup/{place}"
+
+
+def is_removed(name: str) -> bool:
+    """Whether a name among the stems of a session is that of what a step took away."""
+    return "/" in name
+
+
+def taken_away(steps: Sequence[CleanupStep], strip: str = "") -> dict[str, float]:
+    """What is subtracted for the sake of `steps`: shares by the names of files.
+
+    What is known to be nothing is left out, and of the session's own steps what only networks hear.
+    """
+    return {
+        removed_name(place, strip): step.strength
+        for place, step in enumerate(steps)
+        if step.active and step.hash != NOTHING and (strip or step.apply == "master")
+    }
+
+
+def told(steps: Sequence[CleanupStep]) -> list[CleanupStep]:
+    """All that decides what is heard behind steps: the active ones, whoever hears them."""
+    return [msgspec.structs.replace(step, hash="", apply="separation") for step in steps if step.active]
+
+
+def unpinned(steps: Sequence[Step], before: Sequence[Step]) -> tuple[Step, ...]:
+    """Steps without the hashes of those that hear or do something else than `before`."""
+    same, kept = True, []
+    for place, step in enumerate(steps):
+        past = before[place] if place < len(before) else None
+        # its own strength scales what was taken away, and changes what those behind it hear
+        alike = past is not None and msgspec.structs.replace(past, strength=step.strength, hash=step.hash) == step
+        same = same and alike
+        kept.append(step if same else msgspec.structs.replace(step, hash=""))
+        same = same and past is not None and past.strength == step.strength
+    return tuple(kept)
 
 
 def step_kinds() -> dict[str, type[CleanupStep]]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from core.session.cleaning import NOTHING, Step, is_removed, removed_name, taken_away, told, unpinned
 from core.session.processors import (
     SHARE_STEPS,
     UNSAID,
@@ -162,7 +163,8 @@ class Strip(Checked, frozen=True):
     that of every equaliser in the chain, all-passes aside. `budget` is the share of the change that reaches the master
     whatever the stem estimate is worth; the rest of it does so as far as the estimate is certain. `treated` is a stem
     that was brought, which the chain hears in place of the strip's own: what that holds is still what is taken out.
-    `warp` is how what comes out of the chain is carried along the session's time map.
+    `warp` is how what comes out of the chain is carried along the session's time map. `cleanup` is done to what the
+    chain hears, before it.
     """
 
     gain_db: FaderDb = 0.0
@@ -174,6 +176,7 @@ class Strip(Checked, frozen=True):
     budget: Budget = 1.0
     treated: Treated = ""
     warp: StripWarp = "linked"
+    cleanup: tuple[Step, ...] = ()
     chain: tuple[StripProcessor, ...] = ()
 
     @property
@@ -186,7 +189,8 @@ class Strip(Checked, frozen=True):
     def processed(self) -> bool:
         """Whether anything in the strip alters its stem, or puts another sound in its place."""
         fader_moved = self.gain_db != 0.0 or self.pan != 0.0 or self.polarity != 1
-        return fader_moved or self.treated != "" or any(processor.active for processor in self.chain)
+        cleaned = any(taken_away(self.cleanup, "a strip"))
+        return fader_moved or cleaned or self.treated != "" or any(processor.active for processor in self.chain)
 
     @property
     def neutral(self) -> bool:
@@ -199,11 +203,14 @@ class Strip(Checked, frozen=True):
 class Session(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The whole document. `rights` is free text of the engineer's, carried verbatim into every certificate.
 
+    `cleanup` are the steps of the clean-up bench over the source, in order: networks hear all of them, the master
+    those that say so.
     `warp` is where every frame of the source, repaired, goes: one map for the master and all stems.
     """
 
     source: Source
     schema: int = SCHEMA
+    cleanup: tuple[Step, ...] = ()
     separation: Separation = Separation()
     brought: dict[str, Brought] = {}
     strips: dict[str, Strip] = {}
@@ -241,20 +248,43 @@ class Session(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
 
     @property
     def stems_used(self) -> tuple[str, ...]:
-        """Names of the stems that a render opens: of the changed strips, those they listen to, and treated copies."""
-        running = [self.strips[name] for name in self.changed if self.strips[name].mode != "cancel"]
-        treated = (strip.treated for strip in running if strip.treated)
-        return self._in_order({*self.changed, *treated, *(side for strip in running for side in strip.sidechains)})
+        """Names of the files that a render opens beside the source.
+
+        Stems of the changed strips, those they listen to, treated copies, and what the clean-up took away.
+        """
+        running = {name: self.strips[name] for name in self.changed if self.strips[name].mode != "cancel"}
+        treated = (strip.treated for strip in running.values() if strip.treated)
+        sides = (side for strip in running.values() for side in strip.sidechains)
+        cleaned = (name for strip in running for name in taken_away(running[strip].cleanup, strip))
+        return self._in_order({*self.changed, *treated, *sides, *cleaned, *taken_away(self.cleanup)})
+
+    def with_cleanup(self, steps: tuple[Step, ...]) -> Session:
+        """The session with these steps of clean-up over the source, and without the hashes of all that hears otherwise.
+
+        Stems are made anew where networks hear something else.
+        """
+        steps = unpinned(steps, self.cleanup)
+        made = msgspec.structs.replace(self, cleanup=steps)
+        if told(steps) != told(self.cleanup) and self.separation.stems_from is None:
+            made = msgspec.structs.replace(made, separation=msgspec.structs.replace(self.separation, hashes={}))
+        return made
 
     def needs_separation(self, names: Iterable[str]) -> bool:
         """Whether any of these stems is one that was not brought, and so has to come out of a separation."""
-        return any(name not in self.brought for name in names)
+        return any(name not in self.brought and not is_removed(name) for name in names)
 
     @property
     def stem_hashes(self) -> dict[str, str]:
         """SHA-256 of every stem that there was once, by strip."""
         brought = {name: each.hash for name, each in self.brought.items() if each.hash}
-        return {**self.separation.hashes, **brought}
+        steps = [("", self.cleanup), *((name, strip.cleanup) for name, strip in self.strips.items())]
+        removed = {
+            removed_name(place, strip): step.hash
+            for strip, chain in steps
+            for place, step in enumerate(chain)
+            if step.hash not in ("", NOTHING)
+        }
+        return {**self.separation.hashes, **brought, **removed}
 
     def _in_order(self, names: Iterable[str]) -> tuple[str, ...]:
         order = self.strip_names
@@ -274,7 +304,8 @@ class Session(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     def untouched(self) -> bool:
         """Whether a render must be the source, sample for sample."""
         dithered = self.dither is not None and not self.dither.bypass
-        return not (self.changed or self.master_active or dithered) and self.warp.identity
+        edited = self.changed or self.master_active or dithered or taken_away(self.cleanup)
+        return not edited and self.warp.identity
 
 
 __all__ = [
@@ -297,12 +328,14 @@ def audible_key(session: Session) -> bytes:
     """What decides the samples of a render, as bytes: equal for sessions that must sound the same.
 
     Leaves out paths and rights, so that a session moved to another folder gives the same dither, and fields that say
-    nothing by default, so that it does so whether or not it was written before there were such fields.
+    nothing by default, so that it does so whether or not it was written before there were such fields; and hashes.
     """
     strips = {name: session.strips[name] for name in session.changed}
     parts: tuple[Any, ...] = (session.source.sha256, strips, session.master)
     if not session.warp.identity:
         parts = (*parts, session.warp)
+    if cleaned := [session.cleanup[int(name.rpartition("/")[2])] for name in taken_away(session.cleanup)]:
+        parts = (*parts, cleaned)
     plain = msgspec.json.decode(msgspec.json.encode(parts, order="deterministic"))
     return msgspec.json.encode(_without_unsaid(plain))
 
@@ -312,6 +345,6 @@ def _without_unsaid(value: Any) -> Any:
         return {
             key: item if key == "parameters" else _without_unsaid(item)
             for key, item in value.items()
-            if key not in UNSAID or item != UNSAID[key]
+            if key != "hash" and (key not in UNSAID or item != UNSAID[key])
         }
     return [_without_unsaid(item) for item in value] if isinstance(value, list) else value

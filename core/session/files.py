@@ -16,6 +16,7 @@ import msgspec
 from core import places
 from core.errors import UnbakeError
 from core.session import toml
+from core.session.cleaning import Step
 from core.session.document import SCHEMA, TAKEN, Brought, MasterProcessor, Separation, Session, Source, Strip
 from core.session.processors import AT_A_FREQUENCY, HIGHEST_SHARE, DynamicBell, Processor, needs_pair
 from core.session.timemap import TimeMap
@@ -95,6 +96,7 @@ def from_tables(tables: dict[str, Any], origin: Origin, *, check: bool = True) -
     session = Session(
         schema=origin.convert(schema, int, ("schema",)),
         source=origin.convert(tables["source"], Source, ("source",)),
+        cleanup=convert_cleanup(tables.get("cleanup", []), origin),
         separation=origin.convert(tables.get("separation", {}), Separation, ("separation",)),
         brought={name: origin.convert(value, Brought, ("brought", name)) for name, value in brought.items()},
         strips={name: origin.convert(value, Strip, ("strips", name)) for name, value in strips.items()},
@@ -110,6 +112,11 @@ def from_tables(tables: dict[str, Any], origin: Origin, *, check: bool = True) -
 def convert_master(value: Any, origin: Origin) -> tuple[MasterProcessor, ...]:
     """The master stage from plain tables."""
     return origin.convert(value, tuple[MasterProcessor, ...], ("master",))
+
+
+def convert_cleanup(value: Any, origin: Origin) -> tuple[Step, ...]:
+    """The steps of the clean-up from plain tables."""
+    return origin.convert(value, tuple[Step, ...], ("cleanup",))
 
 
 def check_strips(session: Session, origin: Origin) -> None:
@@ -212,7 +219,7 @@ def set_values(session: Session, assignments: list[str], *, check: bool = True) 
         if steps[0] == "brought":
             _check_settable(steps, assignment)
         if text.strip():
-            _assign(tables, steps, _value(text.strip(), assignment), assignment)
+            _assign(tables, steps, typed_value(text.strip(), assignment), assignment)
         else:
             _remove(tables, steps, assignment)
     return from_tables(tables, Origin(" ".join(assignments)), check=check)
@@ -227,7 +234,8 @@ def _check_settable(steps: Steps, assignment: str) -> None:
         raise UnbakeError("what the file is was measured and can't be set", where=assignment)
 
 
-def _value(text: str, assignment: str) -> Any:
+def typed_value(text: str, assignment: str) -> Any:
+    """A value as TOML has it; a bare word is text. Raises UnbakeError naming the assignment."""
     try:
         return toml.parse(f"value = {text}", assignment)["value"]
     except UnbakeError:

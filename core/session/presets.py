@@ -1,8 +1,8 @@
 """Presets: partial sessions that are laid over the current one.
 
-A preset is a TOML file of the session's own words: `name`, `about`, optional `[needs]`, `[strips.X]`,
+A preset is a TOML file of the session's own words: `name`, `about`, optional `[needs]`, `[[cleanup]]`, `[strips.X]`,
 `[[strips.X.chain]]` and `[[master]]`. What it names it sets; what it does not name stays. A chain or a master stage is
-set as a whole, so that laying a preset over a session twice is the same as once.
+set as a whole, and so is a clean-up, so that laying a preset over a session twice is the same as once.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from msgspec import UNSET, UnsetType
 from core import atomic, places
 from core.errors import UnbakeError, os_error
 from core.session import files, fits, toml
+from core.session.cleaning import Step
 from core.session.document import (
     RESIDUAL,
     Balance,
@@ -52,6 +53,7 @@ class StripPatch(Checked, frozen=True):
     blend: Share | UnsetType = UNSET
     eq_phase: EqPhase | UnsetType = UNSET
     budget: Budget | UnsetType = UNSET
+    cleanup: tuple[Step, ...] | UnsetType = UNSET
     chain: tuple[StripProcessor, ...] | UnsetType = UNSET
 
 
@@ -75,6 +77,7 @@ class Preset(msgspec.Struct, frozen=True):
     origin: str
     """"built in", or the path of the user's file."""
     needs: Needs = Needs()
+    cleanup: tuple[Step, ...] | UnsetType = UNSET
     strips: dict[str, StripPatch] = {}
     master: tuple[MasterProcessor, ...] | UnsetType = UNSET
     fits: tuple[Fitted, ...] = ()
@@ -98,7 +101,8 @@ class Preset(msgspec.Struct, frozen=True):
         for name, patch in self.strips.items():
             strips[name] = msgspec.structs.replace(strips.get(name, Strip()), **given(patch))
         master = session.master if self.master is UNSET else self.master
-        return msgspec.structs.replace(session, strips=strips, master=master)
+        laid = msgspec.structs.replace(session, strips=strips, master=master)
+        return laid if self.cleanup is UNSET else laid.with_cleanup(self.cleanup)
 
     def check_stems(self, session: Session) -> None:
         """Raises UnbakeError when the session lacks a stem that is named here."""
@@ -123,7 +127,7 @@ def parse(text: str, where: str, origin_name: str) -> Preset:
     """A preset from its TOML. Raises UnbakeError naming file, line and key."""
     tables = toml.parse(text, where)
     origin = toml.Origin(where, text)
-    known = ("name", "about", "needs", "strips", "master")
+    known = ("name", "about", "needs", "cleanup", "strips", "master")
     for key in tables:
         if key not in known:
             origin.fail("no such key", (key,), f"known keys: {', '.join(known)}")
@@ -139,6 +143,7 @@ def parse(text: str, where: str, origin_name: str) -> Preset:
         about=origin.convert(tables["about"], str, ("about",)),
         origin=origin_name,
         needs=origin.convert(tables.get("needs", {}), Needs, ("needs",)),
+        cleanup=files.convert_cleanup(tables["cleanup"], origin) if "cleanup" in tables else UNSET,
         strips={name: origin.convert(value, StripPatch, ("strips", name)) for name, value in strips.items()},
         master=files.convert_master(tables["master"], origin) if "master" in tables else UNSET,
         fits=measured,

@@ -33,6 +33,8 @@ UNSAID: dict[str, Any] = {
     "sidechain": "",
     "treated": "",
     "warp": "linked",
+    "cleanup": [],
+    "hash": "",
 }
 """Fields that are not written down while they are at their defaults, as plain values: they say nothing then."""
 Placement = Literal["all", "mid", "side", "left", "right"]

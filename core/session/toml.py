@@ -16,6 +16,7 @@ import msgspec
 import tomli_w
 
 from core.errors import UnbakeError, os_error
+from core.session.cleaning import Step, step_kinds
 from core.session.processors import UNSAID, kinds
 
 T = TypeVar("T")
@@ -217,7 +218,8 @@ def _nearest(field: str | None, kind: type, value: Any, steps: Steps) -> str | N
 def _choices(kind: Any, value: Any, steps: Steps) -> list[Any]:
     """The values that the key at `steps` can have, where they are a closed list."""
     if steps[-1] == "type":
-        return sorted(kinds())
+        of_steps = kind == tuple[Step, ...] or "cleanup" in steps
+        return list(step_kinds()) if of_steps else sorted(kinds())
     struct = _owner(kind, _look_up(value, steps[:-1]), steps[:-1])
     hint = get_type_hints(struct).get(str(steps[-1])) if struct is not None else None
     literals = [part for part in (hint, *get_args(hint)) if get_origin(part) is Literal]
@@ -226,8 +228,9 @@ def _choices(kind: Any, value: Any, steps: Steps) -> list[Any]:
 
 def _owner(kind: Any, table: Any, steps: Steps) -> type[msgspec.Struct] | None:
     """The struct at `steps` inside `kind`, as far as that can be told."""
-    if isinstance(table, dict) and table.get("type") in kinds():
-        return kinds()[table["type"]]
+    known = {**kinds(), **step_kinds()}
+    if isinstance(table, dict) and table.get("type") in known:
+        return known[table["type"]]
     for step in steps:
         kind = _inner(kind, step)
     return kind if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else None

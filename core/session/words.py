@@ -7,6 +7,7 @@ from pathlib import PurePath
 
 from msgspec import UNSET, Struct
 
+from core.session.cleaning import CleanupStep
 from core.session.document import Brought, Session, Strip
 from core.session.fits import FITS, Value
 from core.session.parameters import parameter_of, parameters_of, shown, title_of
@@ -58,7 +59,7 @@ def of_strip(strip: Strip) -> str:
         parts.append(of_value(strip, "eq_phase"))
     if strip.budget != 1.0:
         parts.append(of_value(strip, "budget"))
-    parts.extend(of_processor(processor) for processor in strip.chain)
+    parts.extend(of_processor(each) for each in (*strip.cleanup, *strip.chain))
     if strip.warp != "linked":
         parts.append(f"warped by {strip.warp}")
     return "; ".join(parts) or "unprocessed"
@@ -66,12 +67,18 @@ def of_strip(strip: Strip) -> str:
 
 def of_session(session: Session) -> list[str]:
     """One line for each strip that changes something, and one for the time map and the master stage when they do."""
-    lines = [f"{name}: {of_strip(session.strips[name])}" for name in session.changed]
+    lines = [of_cleanup(session.cleanup)] if session.cleanup else []
+    lines += [f"{name}: {of_strip(session.strips[name])}" for name in session.changed]
     if not session.warp.identity:
         lines.append(of_warp(session))
     if session.master:
         lines.append("master: " + "; ".join(of_processor(processor) for processor in session.master))
     return lines
+
+
+def of_cleanup(steps: Iterable[CleanupStep]) -> str:
+    """`clean-up: dehum 50.02 Hz, for the master too; declip`."""
+    return "clean-up: " + "; ".join(of_processor(step) for step in steps)
 
 
 def of_warp(session: Session) -> str:
@@ -126,7 +133,9 @@ def of_preset(preset: Preset) -> list[str]:
     """One line for each strip and for the master stage that a preset sets, and one for each value it measures."""
     laid = {name: Strip(**given(patch)) for name, patch in preset.strips.items()}
     measured = {fitted.strip for fitted in preset.fits}
+    cleaned = [] if preset.cleanup is UNSET else [of_cleanup(preset.cleanup)]
     lines = [f"{name}: {of_strip(strip)}" for name, strip in laid.items() if name not in measured or not strip.neutral]
+    lines = [*cleaned, *lines]
     if preset.master is not UNSET and preset.master:
         lines.append("master: " + "; ".join(of_processor(processor) for processor in preset.master))
     for fitted in preset.fits:

@@ -80,7 +80,7 @@ def of(kind: type, name: str) -> Parameter:
 def test_every_field_says_what_an_editor_needs(kind: type) -> None:
     fields = {field.name: field for field in msgspec.structs.fields(kind)}
     found = parameters_of(kind)
-    assert {parameter.name for parameter in found} == set(fields) - {"chain", "note"}
+    assert {parameter.name for parameter in found} == set(fields) - {"chain", "cleanup", "note"}
     for parameter in found:
         metas = [extra for extra in fields[parameter.name].type.__metadata__ if isinstance(extra, Meta)]
         assert "unit" in {key for meta in metas for key in meta.extra or {}}, parameter.name

@@ -21,7 +21,8 @@ from core.measure.bands import Bands
 from core.measure.figures import Band
 from core.measure.meters import PeakMeter
 from core.measure.overview import Overview
-from core.recombine.graph import open_strip
+from core.recombine.check import CLEANUP
+from core.recombine.graph import CleanupDelta, StripDelta, open_strip
 from core.session.document import Session
 
 
@@ -57,7 +58,11 @@ def trace(session: Session, stems: Mapping[str, Path], render: Certificate) -> O
         source = stack.enter_context(open_reader(Path(session.source.path)))
         written = stack.enter_context(open_reader(Path(render.output)))
         info = source.info
-        strips = {name: open_strip(name, session.strips[name], stems, info, stack) for name in session.changed}
+        strips: dict[str, StripDelta | CleanupDelta] = {
+            name: open_strip(name, session.strips[name], stems, info, stack) for name in session.changed
+        }
+        if cleanup := CleanupDelta(session.cleanup, stems, info, stack):
+            strips = {CLEANUP: cleanup, **strips}
         meters = {name: PeakMeter() for name in strips}
         alone = strips and _strips_alone(render.certificate)
         bands = Bands(info.sample_rate, info.channels, 3) if alone else None

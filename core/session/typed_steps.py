@@ -1,0 +1,60 @@
+"""Steps of the clean-up as they are typed: `declip,dehum,network:MODEL`, and `dehum.freq_hz=50` for what they are told."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from core.errors import UnbakeError
+from core.session import files
+from core.session.cleaning import CleanupStep, NetworkStep, Step, step_kinds
+from core.session.toml import Origin
+
+OF_A_NETWORK = "network:"
+
+
+def steps_of(text: str, where: str = "--steps") -> tuple[Step, ...]:
+    """Steps in the order in which they are named. Raises UnbakeError for a name that is none, or comes twice."""
+    names = [name.strip() for name in text.split(",")]
+    steps = tuple(_step(name, where) for name in names)
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UnbakeError(f"{twice} is named twice", where=where)
+    return steps
+
+
+def _step(name: str, where: str) -> Any:
+    if name.startswith(OF_A_NETWORK):
+        return NetworkStep(model=name.removeprefix(OF_A_NETWORK))
+    kinds = step_kinds()
+    known = [kind for kind in kinds if kind != "network"]
+    if name in known:
+        return kinds[name]()
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}, and {OF_A_NETWORK}MODEL"
+    raise UnbakeError(f'there is no step "{name}"', where=where, remedy=hint)
+
+
+def told(steps: Sequence[Step], assignments: Sequence[str]) -> tuple[Step, ...]:
+    """Steps with `STEP.PARAMETER=VALUE` assignments made. Raises UnbakeError naming the assignment."""
+    found = list(steps)
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        kind, dot, field = path.strip().partition(".")
+        if not (equals and dot):
+            raise UnbakeError("not an assignment; write STEP.PARAMETER=VALUE", where=assignment)
+        places = [place for place, step in enumerate(found) if _kind_of(step) == kind]
+        if not places:
+            have = ", ".join(map(_kind_of, found))
+            raise UnbakeError(f"{kind} is not among the steps", where=assignment, remedy=f"they are {have}")
+        for place in places:
+            fields = {**msgspec.to_builtins(found[place]), field: files.typed_value(text.strip(), assignment)}
+            found[place] = Origin(assignment).convert(fields, Step, (kind,))
+    return tuple(found)
+
+
+def _kind_of(step: CleanupStep) -> str:
+    return str(step.__struct_config__.tag)
