@@ -9,6 +9,7 @@ zero, whatever the sample format.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import shutil
 import tempfile
@@ -97,11 +98,15 @@ def clean(
     *,
     sha256: str | None = None,
     device: str = "auto",
+    least_confidence: float = 0.0,
+    onward: bool = True,
     store: Store | None = None,
 ) -> Operation[Cleaned]:
     """Runs the active ones of `steps` over a file, in order; what they did before comes out of the store.
 
-    `sha256` saves hashing the file where the caller vouches for it; `device` is for networks. Yields Progress and
+    `sha256` saves hashing the file where the caller vouches for it; `device` is for networks. What is found with less
+    than `least_confidence` is left as it is. Without `onward` what is heard behind the last step is not made: `path`
+    and `sha256` are of what it heard. Yields Progress and
     Notes. Raises UnbakeError for a file that can't be read, holds samples that are no numbers or changes meanwhile, a
     step that can't be done as asked, and a store without room.
     """
@@ -114,19 +119,22 @@ def clean(
         sha256 = yield from hashing(path)
     heard = Cleaned(path, sha256)
     done: list[Done | None] = []
-    for step in steps:
+    for place, step in enumerate(steps):
         if not step.active:
             done.append(None)
             continue
-        result = yield from _carried_out(heard, step, device, store)
+        result = yield from _carried_out(heard, step, device, least_confidence, store)
         done.append(result)
-        heard = yield from _behind(heard, result, store)
+        if onward or any(later.active for later in steps[place + 1 :]):
+            heard = yield from _behind(heard, result, store)
     check_unchanged(path, before)
     return heard._replace(done=tuple(done))
 
 
 def find(path: Path, step: CleanupStep) -> Operation[Finding]:
     """What a step would find in a file; a network finds nothing. Raises UnbakeError as `clean` does."""
+    if isinstance(step, NetworkStep):
+        return Finding(type="network", found=False, confidence=0.0, detail=f"{step.model} is not asked for a finding")
     with tempfile.TemporaryDirectory(prefix="unbake-") as folder, ExitStack() as stack:
         opened = yield from _opened(path, step, Path(folder), stack)
         return (yield from opened.find())
@@ -137,13 +145,18 @@ def kind_of(step: CleanupStep) -> str:
     return str(step.__struct_config__.tag)
 
 
-def _carried_out(heard: Cleaned, step: CleanupStep, device: str, store: Store) -> Operation[Done]:
+def _carried_out(
+    heard: Cleaned, step: CleanupStep, device: str, least_confidence: float, store: Store
+) -> Operation[Done]:
     """A step on what is heard, out of the store or done now."""
     version = version_of(step) if isinstance(step, NetworkStep) else cleaner_class(kind_of(step)).version
     told = {name: value for name, value in msgspec.structs.asdict(step).items() if name not in NOT_TOLD}
     recipe = _recipe(heard, step, version, told)
-    by = _by_network if isinstance(step, NetworkStep) else _by_method
-    made = yield from reuse_or_make(recipe, store, lambda: by(heard, step, recipe, device, store))
+    if isinstance(step, NetworkStep):
+        make = functools.partial(_by_network, heard, step, recipe, device, store)
+    else:
+        make = functools.partial(_by_method, heard, step, recipe, least_confidence, store)
+    made = yield from reuse_or_make(recipe, store, make)
     if isinstance(made, Finding):
         return Done(step, made, None)
     try:
@@ -154,7 +167,7 @@ def _carried_out(heard: Cleaned, step: CleanupStep, device: str, store: Store) -
     ):  # killed before it was written, or damaged: what was found can be found again
         finding = yield from find(heard.path, step)
         _keep(finding, made)
-    return Done(step, finding, made)
+    return Done(step, finding, made if finding.confidence >= least_confidence else None)
 
 
 def _recipe(heard: Cleaned, step: CleanupStep, version: str, told: Any) -> Recipe:
@@ -164,9 +177,9 @@ def _recipe(heard: Cleaned, step: CleanupStep, version: str, told: Any) -> Recip
 
 
 def _by_method(
-    heard: Cleaned, step: CleanupStep, recipe: Recipe, _device: str, store: Store
+    heard: Cleaned, step: CleanupStep, recipe: Recipe, least_confidence: float, store: Store
 ) -> Operation[StemSet | Finding]:
-    """Looks for the fault, and takes it out; only the finding where there is none. The caller holds the lock."""
+    """Looks for the fault, and takes it out; only the finding where nothing is done. The caller holds the lock."""
     folder, info = store.partial_folder(recipe.key()), probe(heard.path)
     title = title_of(type(step))
     try:
@@ -174,7 +187,7 @@ def _by_method(
         with ExitStack() as stack:
             opened = yield from _opened(heard.path, step, folder, stack)
             finding = yield from opened.find()
-            if not finding.found:
+            if not finding.found or finding.confidence < least_confidence:
                 return finding
 
             @contextlib.contextmanager
@@ -189,11 +202,8 @@ def _by_method(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _by_network(
-    heard: Cleaned, step: CleanupStep, recipe: Recipe, device: str, store: Store
-) -> Operation[StemSet | Finding]:
+def _by_network(heard: Cleaned, step: NetworkStep, recipe: Recipe, device: str, store: Store) -> Operation[StemSet]:
     """Has a network clean what is heard. The caller holds the lock."""
-    assert isinstance(step, NetworkStep)
     kept = yield from cleaned_by(heard.path, heard.sha256, step, device)
     folder, info = store.partial_folder(recipe.key()), probe(heard.path)
 

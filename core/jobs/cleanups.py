@@ -29,7 +29,7 @@ class Removed(msgspec.Struct, frozen=True):
 def heard_by_networks(session: Session, device: str = "auto") -> Operation[Cleaned]:
     """The source behind all steps of its clean-up: what a separation hears. The caller vouches for the source."""
     source = session.source
-    return (yield from _clean(Path(source.path), session.cleanup, source.sha256, device))
+    return (yield from _clean(Path(source.path), session.cleanup, source.sha256, device, onward=True))
 
 
 def removed_from(
@@ -45,7 +45,7 @@ def removed_from(
     def carried_out(source: Path, steps: tuple[Step, ...], sha256: str, strip: str = "") -> Operation[tuple[Step, ...]]:
         wanted = [step.active and (bool(strip) or step.apply == "master") for step in steps]
         cleaned = yield from _clean(
-            source, [step for step, take in zip(steps, wanted, strict=True) if take], sha256, device
+            source, [step for step, take in zip(steps, wanted, strict=True) if take], sha256, device, onward=False
         )
         done = iter(cleaned.done)
         pinned = list(steps)
@@ -101,7 +101,7 @@ def _cleaned_strips(session: Session, stems: Collection[str]) -> list[str]:
     ]
 
 
-def _clean(path: Path, steps: Collection[CleanupStep], sha256: str, device: str) -> Operation[Cleaned]:
+def _clean(path: Path, steps: Collection[CleanupStep], sha256: str, device: str, *, onward: bool) -> Operation[Cleaned]:
     from core.cleanup.bench import clean
 
-    return (yield from clean(path, tuple(steps), sha256=sha256, device=device))
+    return (yield from clean(path, tuple(steps), sha256=sha256, device=device, onward=onward))

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from core.errors import UnbakeError
 from core.session import files, words
+from core.session.cleaning import Step, unpinned
 from core.session.document import Brought, Mode, Session, Strip
 from core.session.parameters import master_kinds, parameter_of, strip_kinds, title_of
 from core.session.presets import Preset
@@ -143,6 +144,21 @@ def reset_strip(session: Session, strip: str) -> Change:
         return Change(_with_chain(session, strip, ()), f"{strip}: reset")
     _strip(session, strip)
     return Change(_with_strip(session, strip, Strip()), f"{strip}: reset")
+
+
+def set_cleanup(session: Session, steps: tuple[Step, ...], strip: str | None = None) -> Change:
+    """Gives the source, or what the chain of a strip hears, this clean-up; none takes it out.
+
+    Raises UnbakeError for a strip that is not made.
+    """
+    if strip is None:
+        made, where = session.with_cleanup(steps), "clean-up"
+    else:
+        before = _strip(session, strip)
+        steps = unpinned(steps, before.cleanup)
+        made, where = _with_strip(session, strip, msgspec.structs.replace(before, cleanup=steps)), f"{strip} clean-up"
+    said = "; ".join(words.of_processor(step) for step in steps) or "taken out"
+    return Change(_checked(made), f"{where}: {said}", merge_key=None)
 
 
 def set_warp(session: Session, time_map: TimeMap, what: str | None = None) -> Change:

@@ -1,4 +1,4 @@
-"""Steps of the clean-up as they are typed: `declip,dehum,network:MODEL`, and `dehum.freq_hz=50` for what they are told."""
+"""Steps of the clean-up as they are typed: `declip,network:MODEL`, and `dehum.freq_hz=50` for what they are told."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def told(steps: Sequence[Step], assignments: Sequence[str]) -> tuple[Step, ...]:
             raise UnbakeError(f"{kind} is not among the steps", where=assignment, remedy=f"they are {have}")
         for place in places:
             fields = {**msgspec.to_builtins(found[place]), field: files.typed_value(text.strip(), assignment)}
-            found[place] = Origin(assignment).convert(fields, Step, (kind,))
+            (found[place],) = Origin(assignment).convert([fields], tuple[Step, ...], (kind,))
     return tuple(found)
 
 

@@ -375,6 +375,46 @@ def _time_map(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _clean(commands: argparse._SubParsersAction) -> None:
+    about = "takes clipping, clicks, hum, noise, echoes and reverberation out of a file; what is sound stays as it is"
+    parser = _add(commands, "clean", about, "unbake clean tape.wav -o clean.wav --steps dehum,denoise", "clean:run")
+    _file(parser, "file", "an audio file")
+    goal = parser.add_mutually_exclusive_group(required=True)
+    goal.add_argument(
+        "-o", "--output", type=_path, metavar="OUT", help="the cleaned file; 32-bit float where it can be"
+    )
+    goal.add_argument("--find", action="store_true", help="only say what is found; writes no cleaned file")
+    _cleanup(parser)
+    parser.add_argument("--removed", type=_path, metavar="FILE", help="write what was taken away, to be listened to")
+    parser.add_argument("--subtype", metavar="S", help="sample format, such as float, 24, 16 (default: float)")
+    parser.add_argument(
+        "--overs",
+        choices=("trim", "clip"),
+        help="what becomes of restored peaks that integers can't hold (default: refuse)",
+    )
+    _device(parser)
+    parser.add_argument("--force", action="store_true", help="replace OUT if it is there")
+
+
+def _cleanup(parser: argparse.ArgumentParser) -> None:
+    """Which steps, and what they are told."""
+    parser.add_argument(
+        "--steps",
+        metavar="S,S",
+        help="in this order: declip, declick, decrackle, dehum, denoise, deecho, dereverb, network:MODEL "
+        "(default: those whose fault is surely found)",
+    )
+    parser.add_argument("--preset", metavar="P", help="a preset with a clean-up, such as vinyl")
+    parser.add_argument(
+        "--set",
+        dest="values",
+        action="append",
+        default=[],
+        metavar="STEP.NAME=V",
+        help="tell a step something, such as dehum.freq_hz=50 or denoise.strength=0.5; may be repeated",
+    )
+
+
 def _warp(commands: argparse._SubParsersAction) -> None:
     about = "warps one file, or several that belong together, along one time map; parts still add up to their sum"
     parser = _add(commands, "warp", about, "unbake warp master.wav stems/*.wav -o warped --to-bpm 124", "warp:run")
@@ -477,7 +517,7 @@ def _port(text: str) -> int:
 
 
 def _session(commands: argparse._SubParsersAction) -> None:
-    about = "sessions from scripts: new, show, set, bring, drop, warp, undo, redo, log"
+    about = "sessions from scripts: new, show, set, bring, drop, clean, warp, undo, redo, log"
     actions = _group(commands, "session", about, "unbake session show song.unbake.toml")
     new = _add(
         actions, "new", "a session without an edit", "unbake session new song.wav -o song.unbake.toml", "session:new"
@@ -510,6 +550,23 @@ def _session(commands: argparse._SubParsersAction) -> None:
     )
     _file(drop, "session", SESSION)
     drop.add_argument("name", metavar="NAME", help="what the stem is called in the session")
+    clean = _add(
+        actions,
+        "clean",
+        "gives the session a clean-up, for the networks only or for the master too, or for the stem of one strip",
+        "unbake session clean song.unbake.toml --steps dehum,denoise --apply master",
+        "session:clean",
+    )
+    _file(clean, "session", SESSION)
+    _cleanup(clean)
+    clean.add_argument(
+        "--apply",
+        choices=("separation", "master"),
+        help="who hears it: only the networks (default), or the master too; presets say so themselves",
+    )
+    clean.add_argument("--strip", metavar="NAME", help="clean what the chain of this strip hears")
+    clean.add_argument("--none", action="store_true", help="takes the clean-up out")
+    _device(clean)
     warp = _add(
         actions,
         "warp",
@@ -673,6 +730,7 @@ def _plugin(commands: argparse._SubParsersAction) -> None:
 COMMANDS: dict[str, Callable[[argparse._SubParsersAction], None]] = {
     "demo": _demo,
     "info": _info,
+    "clean": _clean,
     "separate": _separate,
     "diagnose": _diagnose,
     "repair": _repair,

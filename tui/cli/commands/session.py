@@ -8,6 +8,7 @@ from pathlib import Path
 from core.audio.speakers import default_speakers
 from core.jobs import bring as bringing
 from core.jobs import sessions
+from core.jobs.clean import CleanRequest, clean_session
 from core.jobs.warp import warp_session
 from core.measure.contained import DepthBand, Given
 from core.session import blind, files, history, words
@@ -119,6 +120,17 @@ def warp(options: Namespace) -> int:
     """A time map for a session, or none."""
     request = None if options.none else map_request(options)
     return _tell(options, str(options.session), drive(warp_session(options.session, request), options))
+
+
+def clean(options: Namespace) -> int:
+    """A clean-up for a session or one of its strips, or none."""
+    request = None
+    if not options.none:
+        request = CleanRequest(
+            steps=options.steps, preset=options.preset, values=tuple(options.values), device=options.device
+        )
+    operation = clean_session(options.session, request, apply=options.apply, strip=options.strip)
+    return _tell(options, str(options.session), drive(operation, options))
 
 
 def undo(options: Namespace) -> int:
