@@ -30,11 +30,11 @@ from core.audio.speakers import mask_of_speakers
 from core.audio.write import OutputFormat, open_writer
 from core.cleanup.cleaner import Finding
 from core.cleanup.network import Taken, cleaned_by, kept_stem, version_of
-from core.cleanup.steps import cleaner, cleaner_class
+from core.cleanup.steps import VERSIONS, cleaner
 from core.events import Operation, Progress
 from core.separation.assemble import RESIDUAL, FileTrack
 from core.separation.separate import describe, make_folder, put, reuse_or_make, stored_bytes
-from core.separation.store import Recipe, StemSet, Store
+from core.separation.store import Recipe, StemSet, Store, Unusable
 from core.session.cleaning import NOTHING, CleanupStep, NetworkStep
 from core.session.parameters import title_of
 
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 REMOVED = "removed"
 FINDING = "finding.json"
 """What was found, beside the files of a set."""
+SHARE = "share-1"
 NOT_TOLD = ("strength", "apply", "hash", "bypass")
 """Fields of a step that its method doesn't hear of."""
 
@@ -140,6 +141,27 @@ def find(path: Path, step: CleanupStep) -> Operation[Finding]:
         return (yield from opened.find())
 
 
+def at_hand(path: Path, steps: Sequence[CleanupStep], sha256: str, store: Store | None = None) -> Cleaned | None:
+    """What is heard behind steps as far as the store has it; None where one would have to be carried out.
+
+    Computes nothing. A step that is pinned to nothing is believed. `done` is empty.
+    """
+    store = store or Store()
+    heard = Cleaned(path, sha256)
+    with contextlib.suppress(Unusable):  # who asks for it next sets it aside, and says so
+        for step in steps:
+            if not step.active or step.hash == NOTHING:
+                continue
+            made = store.find(_recipe_of(heard, step))
+            if made is not None and step.strength < 1.0:
+                made = store.find(_recipe(heard, step, SHARE, (made.hashes[REMOVED], step.strength)))
+            if made is None:
+                return None
+            heard = heard._replace(path=Path(made.residual), sha256=made.hashes[RESIDUAL])
+        return heard
+    return None
+
+
 def kind_of(step: CleanupStep) -> str:
     """The step's `type`."""
     return str(step.__struct_config__.tag)
@@ -149,9 +171,7 @@ def _carried_out(
     heard: Cleaned, step: CleanupStep, device: str, least_confidence: float, store: Store
 ) -> Operation[Done]:
     """A step on what is heard, out of the store or done now."""
-    version = version_of(step) if isinstance(step, NetworkStep) else cleaner_class(kind_of(step)).version
-    told = {name: value for name, value in msgspec.structs.asdict(step).items() if name not in NOT_TOLD}
-    recipe = _recipe(heard, step, version, told)
+    recipe = _recipe_of(heard, step)
     if isinstance(step, NetworkStep):
         make = functools.partial(_by_network, heard, step, recipe, device, store)
     else:
@@ -168,6 +188,13 @@ def _carried_out(
         finding = yield from find(heard.path, step)
         _keep(finding, made)
     return Done(step, finding, made if finding.confidence >= least_confidence else None)
+
+
+def _recipe_of(heard: Cleaned, step: CleanupStep) -> Recipe:
+    """What decides the samples of a step's own set."""
+    version = version_of(step) if isinstance(step, NetworkStep) else VERSIONS[kind_of(step)]
+    told = {name: value for name, value in msgspec.structs.asdict(step).items() if name not in NOT_TOLD}
+    return _recipe(heard, step, version, told)
 
 
 def _recipe(heard: Cleaned, step: CleanupStep, version: str, told: Any) -> Recipe:
@@ -230,7 +257,7 @@ def _behind(heard: Cleaned, done: Done, store: Store) -> Operation[Cleaned]:
     if step.strength < 1.0:
         told = (made.hashes[REMOVED], step.strength)
         made = yield from reuse_or_make(
-            recipe := _recipe(heard, step, "share-1", told), store, lambda: _share(heard, done, recipe, store)
+            recipe := _recipe(heard, step, SHARE, told), store, lambda: _share(heard, done, recipe, store)
         )
     return heard._replace(path=Path(made.residual), sha256=made.hashes[RESIDUAL])
 

@@ -55,9 +55,6 @@ class Cleaner(ABC, Generic[S]):
     It may be left anywhere.
     """
 
-    version = "1"
-    """Raised whenever other samples come out of the same file and step. It is part of a key in the store."""
-
     def __init__(self, reader: AudioReader, step: S) -> None:
         self.reader = reader
         self.info = reader.info

@@ -20,6 +20,18 @@ _CLEANERS = {
 }
 
 
+VERSIONS = {
+    "declip": "1",
+    "declick": "1",
+    "decrackle": "1",
+    "dehum": "1",
+    "denoise": "1",
+    "deecho": "1",
+    "dereverb": "1",
+}
+"""Raised whenever other samples come out of the same file and step; here, so that no module need be imported for it."""
+
+
 def cleaner_class(kind: str) -> type[Cleaner[Any]]:
     """The class that carries out steps of a type; not for network steps, which the separation engine carries out."""
     module, name = _CLEANERS[kind].split(":")

@@ -67,6 +67,20 @@ class LayBrought(Struct, frozen=True, tag=True):
     session: Session
 
 
+class CarryOutCleanup(Struct, frozen=True, tag=True):
+    """Carries out the clean-up of a session, on its source and on its stems by strip name. Gives a `CleanedUp`."""
+
+    session: Session
+    stems: dict[str, str]
+    device: str = "auto"
+
+
+class FindDamage(Struct, frozen=True, tag=True):
+    """Looks in a file for what each step that can be proposed takes out. Gives a list of `Finding`."""
+
+    path: str
+
+
 class ExportStems(Struct, frozen=True, tag=True):
     """Writes the stems of a session into a folder. Gives a `Separated`."""
 
@@ -199,6 +213,8 @@ Request = (
     | MakeStems
     | Bring
     | LayBrought
+    | CarryOutCleanup
+    | FindDamage
     | ExportStems
     | Render
     | NullTest

@@ -11,7 +11,7 @@ from core.audio.hashes import Fingerprint, fingerprint
 from core.audio.probe import probe
 from core.errors import UnbakeError
 from core.events import Operation
-from core.jobs import sessions
+from core.jobs import cleanups, sessions
 from core.separation.stems import recipe_of
 from core.separation.store import StemSet, Store, Unusable
 from core.session import files
@@ -87,7 +87,12 @@ def stems_at_hand(session: Session) -> StemSet | None:
     separation = session.separation
     if separation.stems_from is not None:
         return None
+    heard = cleanups.at_hand(session)
+    if heard is None:
+        return None
     recipe = recipe_of(session.source.sha256, sessions.request_of(separation))
+    if heard.sha256 != session.source.sha256:
+        recipe = msgspec.structs.replace(recipe, heard=heard.sha256)
     try:
         return Store().find(recipe)
     except Unusable:

@@ -10,14 +10,16 @@ from typing import Any
 
 import msgspec
 
+from core.cleanup.cleaner import Finding
 from core.diagnosis.findings import Diagnosis
 from core.diagnosis.fitting import FittedPreset
 from core.events import Operation, Progress
 from core.handover.certificate import Certificate, place_beside, read_report
 from core.handover.checks import Check
-from core.jobs import messages, models, sessions, store
+from core.jobs import cleanups, messages, models, sessions, store
 from core.jobs.bring import Found, find
 from core.jobs.brought import stems_of
+from core.jobs.cleanups import CleanedUp
 from core.jobs.demo import Demonstration, demonstrate
 from core.jobs.diagnose import diagnose_stems, fit_stems
 from core.jobs.doctor import Examination, examine
@@ -78,6 +80,8 @@ GIVES: dict[type[messages.Request], Any] = {
     messages.MakeStems: SessionStems,
     messages.Bring: Found,
     messages.LayBrought: BroughtStems,
+    messages.CarryOutCleanup: CleanedUp,
+    messages.FindDamage: list[Finding],
     messages.ExportStems: Separated,
     messages.Render: SessionRender,
     messages.NullTest: NullReport,
@@ -145,6 +149,16 @@ def carry_out(values: Any) -> Operation[Any]:
         case messages.LayBrought():
             session, made = yield from stems_of(request.session, request.session.brought)
             return BroughtStems(session, {name: each.stems[name] for name, each in made.items()})
+
+        case messages.CarryOutCleanup():
+            yield Progress("checking the source", 0, 1)
+            sessions.check_source(request.session)
+            return (yield from cleanups.carry_out(request.session, _paths(request.stems), request.device))
+
+        case messages.FindDamage():
+            from core.cleanup.proposal import findings
+
+            return list((yield from findings(Path(request.path))))
 
         case messages.ExportStems():
             yield Progress("checking the source", 0, 1)

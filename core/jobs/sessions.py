@@ -285,7 +285,7 @@ def make_stems(
     else:
         request = request_of(separation, device, from_seconds)
         path, sha256 = Path(session.source.path), session.source.sha256
-        cleaned = yield from cleanups.heard_by_networks(session, device)
+        session, cleaned = yield from cleanups.heard_by_networks(session, device)
         heard = None if cleaned.sha256 == sha256 else Heard(cleaned.path, cleaned.sha256)
         stems = yield from stem_sets.separate(path, request, source_sha256=sha256, heard=heard)
     for name, pinned in separation.hashes.items():
