@@ -1,0 +1,211 @@
+"""Peaks made anew: frames whose spectrum is as sparse as it can be with every sample that was not clipped.
+
+In each windowed frame the unknown samples z minimise sum |X_k|^2 / v_k, and v is in turn what was found: the power of
+the spectrum, a little smoothed, over a floor that is lowered from step to step. That is iteratively reweighted least
+squares for sum log |X_k|^2 (I. F. Gorodnitsky and B. D. Rao, "Sparse signal reconstruction from limited data using
+FOCUSS", IEEE Trans. Signal Processing 45/3, 1997), with the bounds of clipping as an active set. The analysis model and
+the consistency are those of A-SPADE (S. Kitic, N. Bertin and R. Gribonval, "Sparsity and cosparsity for audio
+declipping", LVA/ICA 2015); one step here solves for the unknown samples exactly, so that a few do where A-SPADE needs
+hundreds. The normal equations are Toeplitz in the frame: their entries are one inverse transform of 1 / v.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from core.audio.formats import Block
+
+Signs = NDArray["np.int8"] if TYPE_CHECKING else object
+"""+1 where a sample was clipped from above, -1 from below, 0 where it was not: int8 [channels, frames]."""
+
+FRAME_SECONDS: Final = 0.046
+SMALLEST, LARGEST = 512, 4096  # samples
+DENSE: Final = 256
+"""Unknown samples in a frame: with more of them it is cut into shorter ones, as the cost grows with their cube."""
+FLOORS_DB: Final = (-30.0, -43.0, -57.0, -70.0)
+"""Floors of v under the strongest bin, step by step; the last one is kept."""
+MOST_STEPS: Final = 6
+STILL_DB: Final = -40.0
+"""A frame whose peaks moved by less than this of their height since the last step is done."""
+RIDGE: Final = 1e-9
+BATCH_ENTRIES: Final = 1 << 20
+MOST_FRAMES: Final = 64
+MOST_RISE_DB: Final = 18.0
+"""No peak is taken to have stood higher over the level at which it was cut."""
+
+
+class _Frames(NamedTuple):
+    """Windowed frames that are solved together; `places` are the unknown samples, padded where `known` is True."""
+
+    sound: torch.Tensor  # float64 [batch, size]
+    places: torch.Tensor  # int64 [batch, unknown]
+    known: torch.Tensor  # bool [batch, unknown]
+    signs: torch.Tensor  # float64 [batch, unknown]
+    bounds: torch.Tensor  # float64 [batch, unknown]: magnitudes in the direction of the sign
+
+
+class _Span(NamedTuple):
+    """One frame: where it begins, how long it is, how many of its samples are unknown."""
+
+    channel: int
+    first: int
+    size: int
+    unknown: int
+
+
+def frame_size(sample_rate: int) -> int:
+    """Samples of a frame at a rate in Hz: a power of two of about 46 ms, 512 to 4096."""
+    return int(min(max(2 ** round(float(np.log2(FRAME_SECONDS * sample_rate))), SMALLEST), LARGEST))
+
+
+def restore(block: Block, signs: Signs, size: int) -> Block:
+    """Makes the clipped samples of a block anew: float64 [channels, frames], a multiple of half of `size` long.
+
+    `signs` is int8 of the same shape: +1 and -1 where a sample was clipped. Those are never nearer to zero than before,
+    and at most 18 dB further off; all others are bit for bit what they were. The first and last half frames are heard
+    by one frame only: hand over so much more at both ends.
+    """
+    spans = [span for channel in range(len(block)) for span in _spans(signs[channel], channel, size)]
+    total, weight = np.zeros_like(block), np.zeros_like(block)
+    for batch in _batches(spans):
+        window = _window(batch[0].size)
+        for span, frame in zip(batch, _solved(batch, block, signs, window), strict=True):
+            part = slice(span.first, span.first + span.size)
+            total[span.channel, part] += frame * window
+            weight[span.channel, part] += window * window
+    clipped = (signs != 0) & (weight > 0.0)
+    restored = block.copy()
+    restored[clipped] = _bounded(total[clipped] / weight[clipped], block[clipped], signs[clipped])
+    return restored
+
+
+def _bounded(found: NDArray[np.float64], was: NDArray[np.float64], signs: NDArray[np.int8]) -> NDArray[np.float64]:
+    """What was found, in the direction of the clipping: no lower than it was, and not absurdly high."""
+    heights = np.abs(was)
+    return was + signs * np.clip(signs * (found - was), 0.0, heights * (10.0 ** (MOST_RISE_DB / 20.0) - 1.0))
+
+
+def _spans(signs: NDArray[np.int8], channel: int, size: int) -> list[_Span]:
+    """The frames of a channel that hold clipped samples, half overlapping; dense ones in shorter frames."""
+    sums = np.concatenate([[0], np.cumsum(signs != 0)])
+    found: list[_Span] = []
+
+    def take(first: int, length: int) -> None:
+        unknown = int(sums[first + length] - sums[first])
+        if unknown > DENSE and length > SMALLEST:
+            for part in range(3):
+                take(first + part * length // 4, length // 2)
+        elif unknown:
+            found.append(_Span(channel, first, length, unknown))
+
+    for first in range(0, len(signs) - size + 1, size // 2):
+        take(first, size)
+    return sorted(set(found))
+
+
+def _batches(spans: list[_Span]) -> list[list[_Span]]:
+    """Frames of one size and of about as many unknown samples together."""
+    batches: list[list[_Span]] = []
+    for span in sorted(spans, key=lambda span: (span.size, -span.unknown, span.channel, span.first)):
+        last = batches[-1] if batches else None
+        if last and last[0].size == span.size and len(last) < min(MOST_FRAMES, BATCH_ENTRIES // last[0].unknown ** 2):
+            last.append(span)
+        else:
+            batches.append([span])
+    return batches
+
+
+def _window(size: int) -> NDArray[np.float64]:
+    """A sine window, nowhere 0; its square sums to 1 at half overlap."""
+    return np.sin(np.pi * (np.arange(size) + 0.5) / size)
+
+
+def _solved(batch: list[_Span], block: Block, signs: Signs, window: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Windowed frames with their clipped samples made anew: float64 [batch, size]."""
+    size = batch[0].size
+    sound = np.stack([block[span.channel, span.first : span.first + size] for span in batch]) * window
+    marks = np.stack([signs[span.channel, span.first : span.first + size] for span in batch])
+    places = np.argsort(marks == 0, axis=1, kind="stable")[:, : batch[0].unknown]
+    marked = np.take_along_axis(marks, places, 1)
+    with torch.inference_mode():
+        heights = torch.from_numpy(np.take_along_axis(sound, places, 1))
+        signed = torch.from_numpy(marked.astype(np.float64))
+        frames = _Frames(
+            torch.from_numpy(sound), torch.from_numpy(places), torch.from_numpy(marked == 0), signed, heights * signed
+        )
+        return _solve(frames).numpy()
+
+
+def _solve(frames: _Frames) -> torch.Tensor:
+    """All steps on a batch; frames that stand still leave it."""
+    done = frames.sound.clone()
+    left = torch.arange(len(done))
+    held = torch.zeros_like(frames.known)
+    strongest = _power(torch.fft.rfft(frames.sound)).amax(1, keepdim=True) + 1e-30
+    for step in range(MOST_STEPS):
+        floor = strongest * 10.0 ** (FLOORS_DB[min(step, len(FLOORS_DB) - 1)] / 10.0)
+        before = frames.sound.gather(1, frames.places)
+        after, held = _stepped(frames, before, held, floor)
+        frames.sound.scatter_(1, frames.places, after)
+        if step < len(FLOORS_DB) - 1:
+            continue
+        moved = (after - before).square().sum(1)
+        height = (after - frames.bounds * frames.signs).masked_fill(frames.known, 0.0).square().sum(1)
+        still = moved <= height * 10.0 ** (STILL_DB / 10.0)
+        if step == MOST_STEPS - 1:
+            still = torch.ones_like(still)
+        done[left[still]] = frames.sound[still]
+        going = ~still
+        if not bool(going.any()):
+            break
+        frames = _Frames(*(values[going] for values in frames))
+        left, held, strongest = left[going], held[going], strongest[going]
+    return done
+
+
+def _power(spectrum: torch.Tensor) -> torch.Tensor:
+    return spectrum.real.square() + spectrum.imag.square()
+
+
+def _stepped(
+    frames: _Frames, before: torch.Tensor, held: torch.Tensor, floor: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The unknown samples after one step, and those of them that are held at their bounds from now on.
+
+    Samples that would go under their bound are held there, and let go again when the sum would fall by it: one change
+    of the active set a step, since the weights change as well.
+    """
+    size = frames.sound.shape[1]
+    spectrum = torch.fft.rfft(frames.sound)
+    inverse = 1.0 / (_smoothed(_power(spectrum)) + floor)
+    inverse /= inverse.mean(1, keepdim=True)
+    pull = torch.fft.irfft(spectrum * inverse, size).gather(1, frames.places)
+    kernel = torch.fft.irfft(inverse, size)
+    apart = (frames.places[:, :, None] - frames.places[:, None, :]).abs_()
+    normal = kernel.gather(1, apart.flatten(1)).view(apart.shape)
+    at_bounds = frames.bounds * frames.signs
+    jump = (at_bounds - before).masked_fill(~held, 0.0)
+    free = (~(frames.known | held)).to(before.dtype)
+    wanted = -(pull + (normal @ jump[:, :, None])[:, :, 0]) * free
+    system = normal * free[:, :, None] * free[:, None, :]
+    system.diagonal(dim1=1, dim2=2).add_(1.0 - free + RIDGE)
+    factor, _ = torch.linalg.cholesky_ex(system)
+    change = torch.cholesky_solve(wanted[:, :, None], factor)[:, :, 0] + jump
+    slope = (pull + (normal @ change[:, :, None])[:, :, 0]) * frames.signs
+    heights = (before + change) * frames.signs
+    under = (heights < frames.bounds) & ~held & ~frames.known
+    held = (held | under) & ~(held & (slope < 0.0))
+    after = torch.maximum(heights, frames.bounds) * frames.signs
+    return torch.where(frames.known, before, after), held
+
+
+def _smoothed(power: torch.Tensor) -> torch.Tensor:
+    """The power over three bins, 1 : 2 : 1: the window spreads each partial over as many."""
+    wide = torch.cat([power[:, 1:2], power, power[:, -2:-1]], 1)
+    return 0.25 * wide[:, :-2] + 0.5 * wide[:, 1:-1] + 0.25 * wide[:, 2:]
