@@ -76,8 +76,8 @@ class Certificate(msgspec.Struct, frozen=True):
     `model_caution` is what the model's card warns of; None where it warns of nothing, or no stem of its was used.
     `overlap` (passes) and `precision` are how unbake made the stems; None where it made none. `sample_rate` is that of
     the output, in Hz. `delivery` is what was done for a loudness or a peak that was asked for; None where none was.
-    `fitted` are the preset's values that were measured for this render, with the reasons. `warp` is there where the
-    session has a time map.
+    `cleanup` are the steps of the clean-up in words. `fitted` are the preset's values that were measured for this
+    render, with the reasons. `warp` is there where the session has a time map.
     """
 
     output: str
@@ -102,6 +102,7 @@ class Certificate(msgspec.Struct, frozen=True):
     delivery: Levelling | None = None
     fitted: tuple[Value, ...] = ()
     warp: WarpFigures | None = None
+    cleanup: tuple[str, ...] = ()
     schema: int = SCHEMA
 
 
@@ -177,6 +178,7 @@ def certify(
         delivery=rendered.levelling,
         fitted=fitted,
         warp=rendered.warp,
+        cleanup=tuple(words.of_steps(step for step in session.cleanup if step.active)),
     )
 
 

@@ -114,7 +114,7 @@ class Dehum(CleanupStep, frozen=True, tag="dehum", kw_only=True):
             le=1000.0,
             title="frequency",
             description="of the fundamental; one that is given is taken out even where it might be music",
-            extra={"unit": "Hz", "fine": 0.01, "coarse": 1.0, "named": {0.0: "found"}, "bare": True},
+            extra={"unit": "Hz", "fine": 0.01, "coarse": 1.0, "named": {0.0: "found"}},
         ),
     ] = 0.0
     up_to_hz: Annotated[
@@ -169,7 +169,7 @@ class Deecho(CleanupStep, frozen=True, tag="deecho", kw_only=True):
             le=500.0,
             title="delay",
             description="of the reflection",
-            extra={"unit": "ms", "fine": 0.01, "coarse": 1.0, "named": {0.0: "found"}, "bare": True},
+            extra={"unit": "ms", "fine": 0.01, "coarse": 1.0, "named": {0.0: "found"}},
         ),
     ] = 0.0
     level_db: Annotated[

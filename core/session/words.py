@@ -7,7 +7,7 @@ from pathlib import PurePath
 
 from msgspec import UNSET, Struct
 
-from core.session.cleaning import CleanupStep
+from core.session.cleaning import NOTHING, CleanupStep
 from core.session.document import Brought, Session, Strip
 from core.session.fits import FITS, Value
 from core.session.parameters import parameter_of, parameters_of, shown, title_of
@@ -59,7 +59,8 @@ def of_strip(strip: Strip) -> str:
         parts.append(of_value(strip, "eq_phase"))
     if strip.budget != 1.0:
         parts.append(of_value(strip, "budget"))
-    parts.extend(of_processor(each) for each in (*strip.cleanup, *strip.chain))
+    parts.extend(of_steps(strip.cleanup))
+    parts.extend(of_processor(processor) for processor in strip.chain)
     if strip.warp != "linked":
         parts.append(f"warped by {strip.warp}")
     return "; ".join(parts) or "unprocessed"
@@ -77,8 +78,13 @@ def of_session(session: Session) -> list[str]:
 
 
 def of_cleanup(steps: Iterable[CleanupStep]) -> str:
-    """`clean-up: dehum 50.02 Hz, for the master too; declip`."""
-    return "clean-up: " + "; ".join(of_processor(step) for step in steps)
+    """`clean-up: dehum heard by the master; declip (nothing found)`."""
+    return "clean-up: " + "; ".join(of_steps(steps))
+
+
+def of_steps(steps: Iterable[CleanupStep]) -> list[str]:
+    """One clause for each step of a clean-up, with what is known of its outcome."""
+    return [of_processor(step) + (" (nothing found)" if step.hash == NOTHING else "") for step in steps]
 
 
 def of_warp(session: Session) -> str:

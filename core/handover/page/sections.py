@@ -17,6 +17,7 @@ from core.handover.page.numbers import NONE, decimal, with_unit
 from core.handover.page.plots import Plot
 from core.handover.page.traces import Added, Traces
 from core.measure.figures import Figures, Programme
+from core.recombine.check import CLEANUP
 from core.separation.external import MODEL as EXTERNAL
 from core.session import toml, words
 from core.session.document import RESIDUAL
@@ -209,11 +210,15 @@ def stems(told: Told) -> Html:
     render = told.report.render
     brought = _brought(told.report)
     all_names: list[str] = [*render.stems, *([RESIDUAL] if render.stems else []), *render.changed, *brought]
-    names = dict.fromkeys(all_names)
-    if not render.changed:
-        return _section("stems", "Stems", element("p", "No stem was changed, so none was needed."))
+    names = dict.fromkeys(all_names if render.changed else [])
+    none = element("p", "No stem was changed, so none was needed.")
+    if not render.changed and not render.cleanup:
+        return _section("stems", "Stems", none)
     added = {} if told.traces is None else told.traces.added
     rows: list[Sequence[Html]] = []
+    if CLEANUP in added:
+        what = [element("th", CLEANUP, scope="row"), _cell("state", "of the master")]
+        rows.append([*what, *_adds(added[CLEANUP], changed=True), _cell("SHA-256", NONE)])
     for name in names:
         changed = name in render.changed
         digest = told.report.stem_sha256.get(name) or brought.get(name, {}).get("hash") or None
@@ -234,6 +239,8 @@ def stems(told: Told) -> Html:
         f"{_stems_of(render)}.{summed} What a stem adds is the difference that its strip makes to the source, "
         "before the master stage."
     )
+    if not render.changed:
+        return _section("stems", "Stems", none, *([_table(named, rows, "stacked")] if rows else []))
     return _section("stems", "Stems", _table(named, rows, "stacked"), _small(about))
 
 

@@ -96,6 +96,8 @@ def in_words(certificate: Certificate) -> str:
         ("range", f"{level(before.lra_lu, 'LU')} -> {level(after.lra_lu, 'LU')}"),
         ("took", f"{certificate.seconds:.1f} s, {certificate.realtime_factor:.1f}x real time"),
     ]
+    if certificate.cleanup:
+        rows.insert(2, ("clean-up", "; ".join(certificate.cleanup)))
     if certificate.overs.samples:
         rows.insert(5, ("overs", _overs(certificate.overs)))
     if certificate.delivery is not None:
