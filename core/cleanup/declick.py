@@ -28,7 +28,7 @@ SIDE: Final = 20
 """A click is held against so many blocks on either side,"""
 GUARD: Final = 2
 """but for the next ones, into which it reaches."""
-TOWERS_DB: Final = 20.0
+TOWERS_DB: Final = 13.0
 """By how much a click towers over what is around it, at a sensitivity of 5."""
 SENSITIVITY_DB: Final = 2.5
 """What one unit of sensitivity makes of that."""
@@ -208,4 +208,4 @@ def _change_db(row: Samples, ahead: Samples, behind: Samples, first: int, last: 
     level = change(row[after], row[before], 1e-9)
     treble = change(np.diff(row[after]), np.diff(row[before]), 1e-9)
     noise = abs(20.0 * np.log10((np.median(np.abs(behind[after])) + 1e-5) / (np.median(np.abs(ahead[before])) + 1e-5)))
-    return float(treble + 0.5 * noise + 0.5 * level)
+    return float(0.5 * treble + 0.3 * noise + 0.2 * level)

@@ -1,4 +1,4 @@
-"""Linear prediction from both sides: what of a sound neither its past nor its future foretells, and how gaps are filled.
+"""Linear prediction from both sides: what neither past nor future of a sound foretells, and how gaps are filled.
 
 Declick and decrackle look for their faults in these residuals. A click is foretold by neither side; the attack of a
 note is foretold by what follows it, since a note dies away.
