@@ -4,6 +4,7 @@ A top is a run of samples near the highest of its segment. How steep the sound e
 round top would stand (a parabola with those slopes); a clipped one stays flat. Tops of music are round, those of a
 limiter are narrow, and those of square waves are entered without a slope: none of them is taken for clipping. Tops
 that are flat only nearly (a soft knee, or clipping that was resampled or coded since) are looked for in wider bands.
+Where a level was reached through a knee, the histogram of levels below it says how deep the knee goes.
 """
 
 from __future__ import annotations
@@ -42,6 +43,17 @@ MOST_LEVELS: Final = 4096
 CHANCE_TOPS: Final = 2.0
 """Each so many flat tops halve the chance that they share a level by accident."""
 
+KNEE_BIN_DB: Final = 0.1
+KNEE_BINS: Final = 60
+"""A knee is looked for down to 6 dB under its level."""
+CORNER: Final = 1e-3
+"""A hard corner piles up at the level itself; under a knee the last 0.1% below the level holds a good share of it."""
+CORNER_SHARE: Final = 0.2
+KNEE_RATIO: Final = 1.5
+"""A knee reaches down to where samples are so much denser than at their sparsest below."""
+KNEE_COUNT: Final = 20
+"""At their sparsest there must be so many samples in a bin for that to be said."""
+
 
 class Tops(NamedTuple):
     """The tops of one segment in one polarity of one channel."""
@@ -60,8 +72,9 @@ class Levels:
     def __init__(self, band_db: float) -> None:
         self.band_db = band_db
         self._bins: dict[int, list[int]] = {}
+        self._depths: dict[int, NDArray[np.int64]] = {}
 
-    def add(self, peak: float, tops: Tops) -> None:
+    def add(self, heights: NDArray[np.float64], peak: float, tops: Tops) -> None:
         """Counts the tops of a segment with that peak."""
         key = self._bin(peak)
         if (tops.flat or tops.round) and (key in self._bins or len(self._bins) < MOST_LEVELS):
@@ -69,6 +82,18 @@ class Levels:
             known[0] += tops.flat
             known[1] += tops.round
             known[2] = max(known[2], tops.longest)
+            if tops.flat and not self.band_db:
+                self._depths[key] = self._depths.get(key, 0) + _depths(heights, peak)
+
+    def threshold(self, peak: float) -> float:
+        """From where on samples of a segment with that peak were clipped: the level, or where its knee begins."""
+        if self.band_db:
+            return threshold(peak, self.band_db)
+        key = self._bin(peak)
+        depths = np.zeros(KNEE_BINS + 2, np.int64)
+        for step in (-1, 0, 1):
+            depths += self._depths.get(key + step, 0)
+        return min(threshold(peak, 0.0), peak * 10.0 ** (-_knee_db(depths) / 20.0))
 
     def at(self, peak: float) -> Tops:
         """All tops at about that level."""
@@ -97,6 +122,29 @@ class Levels:
 
     def _level(self, key: int) -> float:
         return 10.0 ** ((key + 0.5) * self.band_db / 40.0) if self.band_db else (key + 0.5) * EXACT
+
+
+def _depths(heights: NDArray[np.float64], peak: float) -> NDArray[np.int64]:
+    """How many samples lie how deep under the peak: at it, in the last 0.1% below it, and in bins of 0.1 dB."""
+    high = heights[heights > peak * 10.0 ** (-KNEE_BIN_DB * KNEE_BINS / 20.0)]
+    exact = int(np.count_nonzero(high >= peak - EXACT))
+    close = int(np.count_nonzero(high >= peak - EXACT - CORNER * peak)) - exact
+    depth = np.minimum(-20.0 * np.log10(high / peak) / KNEE_BIN_DB, KNEE_BINS - 1).astype(np.int64)
+    return np.concatenate([[exact, close], np.bincount(depth, minlength=KNEE_BINS)])
+
+
+def _knee_db(depths: NDArray[np.int64]) -> float:
+    """How far under the level its knee begins, 0 where the corner is hard: of what `_depths` counted."""
+    exact, close = int(depths[0]), int(depths[1])
+    if close < CORNER_SHARE * exact or not exact:
+        return 0.0
+    edges = 10.0 ** (-KNEE_BIN_DB * np.arange(KNEE_BINS + 1) / 20.0)
+    density = depths[2:] / (edges[:-1] - edges[1:])
+    sparsest = 1 + int(np.argmin(density[1:]))
+    if depths[2 + sparsest] < KNEE_COUNT:
+        return 0.0
+    dense = np.flatnonzero(density[: sparsest + 1] < KNEE_RATIO * density[sparsest])
+    return KNEE_BIN_DB * int(dense[0])
 
 
 def grid_step(info: AudioInfo, samples: NDArray[np.float64]) -> float:
@@ -171,7 +219,7 @@ class Detector:
                 step = step or grid_step(self._info, samples)
                 for levels in self._levels[channel][side]:
                     found = tops(heights, threshold(peak, levels.band_db), step, self._longest)
-                    levels.add(peak, found)
+                    levels.add(heights, peak, found)
 
     def marks(self, segment: Block) -> NDArray[np.int8]:
         """+1 and -1 where samples of a segment were clipped from above and below: int8 [channels, frames]."""
@@ -190,7 +238,7 @@ class Detector:
             return None
         for levels in self._levels[channel][side]:
             if levels.clipped(peak):
-                return threshold(peak, levels.band_db)
+                return levels.threshold(peak)
         return None
 
     def best(self) -> tuple[Tops, float]:

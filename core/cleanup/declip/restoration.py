@@ -11,6 +11,9 @@ hundreds. The normal equations are Toeplitz in the frame: their entries are one 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -26,7 +29,7 @@ Signs = NDArray["np.int8"] if TYPE_CHECKING else object
 
 FRAME_SECONDS: Final = 0.046
 SMALLEST, LARGEST = 512, 4096  # samples
-DENSE: Final = 256
+DENSE: Final = 512
 """Unknown samples in a frame: with more of them it is cut into shorter ones, as the cost grows with their cube."""
 FLOORS_DB: Final = (-30.0, -43.0, -57.0, -70.0)
 """Floors of v under the strongest bin, step by step; the last one is kept."""
@@ -73,9 +76,10 @@ def restore(block: Block, signs: Signs, size: int) -> Block:
     """
     spans = [span for channel in range(len(block)) for span in _spans(signs[channel], channel, size)]
     total, weight = np.zeros_like(block), np.zeros_like(block)
-    for batch in _batches(spans):
+    batches = _batches(spans)
+    for batch, solved in zip(batches, _all_solved(batches, block, signs), strict=True):
         window = _window(batch[0].size)
-        for span, frame in zip(batch, _solved(batch, block, signs, window), strict=True):
+        for span, frame in zip(batch, solved, strict=True):
             part = slice(span.first, span.first + span.size)
             total[span.channel, part] += frame * window
             weight[span.channel, part] += window * window
@@ -126,9 +130,30 @@ def _window(size: int) -> NDArray[np.float64]:
     return np.sin(np.pi * (np.arange(size) + 0.5) / size)
 
 
-def _solved(batch: list[_Span], block: Block, signs: Signs, window: NDArray[np.float64]) -> NDArray[np.float64]:
+def _all_solved(batches: list[list[_Span]], block: Block, signs: Signs) -> list[NDArray[np.float64]]:
+    """All batches, as many at a time as torch was given threads, each by one thread.
+
+    A batch has the same bits whoever shares the work: so many threads inside of one would change them.
+    """
+    threads = torch.get_num_threads()
+    with _one_thread_each(), ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(lambda batch: _solved(batch, block, signs), batches))
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _solved(batch: list[_Span], block: Block, signs: Signs) -> NDArray[np.float64]:
     """Windowed frames with their clipped samples made anew: float64 [batch, size]."""
     size = batch[0].size
+    window = _window(size)
     sound = np.stack([block[span.channel, span.first : span.first + size] for span in batch]) * window
     marks = np.stack([signs[span.channel, span.first : span.first + size] for span in batch])
     places = np.argsort(marks == 0, axis=1, kind="stable")[:, : batch[0].unknown]
