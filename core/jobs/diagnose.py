@@ -69,10 +69,10 @@ def _findings(
 ) -> Operation[Diagnosis]:
     from core.diagnosis.figures import Context
     from core.diagnosis.findings import Diagnosis, findings
-    from core.measure.inspect import inspect_file
+    from core.jobs.inspect import inspect
 
     source = Path(session.source.path)
-    report = yield from inspect_file(source)
+    report = yield from inspect(source)
     measured = yield from _measured(source, stems)
     known, _ = presets.all_presets()
     estimated = session.separation.stems_from is None

@@ -41,12 +41,19 @@ GRID_BITS: Final = 32
 class Fault(msgspec.Struct, frozen=True):
     """One finding. `kind` is for programs, `detail` a clause with figures for people.
 
-    Kinds: nan, inf, clipping, true_peak_over, dc, silence, polarity, dual_mono, short, bit_depth, streams.
+    Kinds: nan, inf, clipping, true_peak_over, dc, silence, polarity, dual_mono, short, bit_depth, streams; and of
+    `core.jobs.inspect` clipping, clicks, crackle, hum, noise, echo, reverb, which a `step` of the clean-up bench mends:
+    with a `confidence` from 0 to 1, `figures` by names that tell their unit, and `places` from frame to frame, the
+    first thousand, none where it goes through the whole file.
     """
 
     kind: str
     severity: Severity
     detail: str
+    confidence: float | None = None
+    figures: dict[str, float] = {}
+    places: tuple[tuple[int, int], ...] = ()
+    step: str | None = None
 
 
 class FileReport(msgspec.Struct, frozen=True, kw_only=True):

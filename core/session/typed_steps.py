@@ -46,13 +46,15 @@ def told(steps: Sequence[Step], assignments: Sequence[str]) -> tuple[Step, ...]:
         kind, dot, field = path.strip().partition(".")
         if not (equals and dot):
             raise UnbakeError("not an assignment; write STEP.PARAMETER=VALUE", where=assignment)
+        if field in ("hash", "type"):
+            raise UnbakeError(f"{field} can't be set", where=assignment)
         places = [place for place, step in enumerate(found) if _kind_of(step) == kind]
         if not places:
             have = ", ".join(map(_kind_of, found))
             raise UnbakeError(f"{kind} is not among the steps", where=assignment, remedy=f"they are {have}")
         for place in places:
             fields = {**msgspec.to_builtins(found[place]), field: files.typed_value(text.strip(), assignment)}
-            (found[place],) = Origin(assignment).convert([fields], tuple[Step, ...], (kind,))
+            found[place] = Origin(assignment).convert(fields, type(found[place]), (kind,))
     return tuple(found)
 
 
