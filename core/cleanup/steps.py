@@ -12,9 +12,9 @@ from core.session.cleaning import CleanupStep
 _CLEANERS = {
     "declip": "core.cleanup.declip:Declipper",
     "declick": "core.cleanup.declick:Declicker",
-    "decrackle": "core.cleanup.declick:Decrackler",
+    "decrackle": "core.cleanup.decrackle:Decrackler",
     "dehum": "core.cleanup.dehum:Dehummer",
-    "denoise": "core.cleanup.denoise:Denoiser",
+    "denoise": "core.cleanup.denoise.denoiser:Denoiser",
     "deecho": "core.cleanup.deecho:Deechoer",
     "dereverb": "core.cleanup.dereverb:Dereverberator",
 }
