@@ -65,9 +65,9 @@ WHOLE: Final = 0.05
 """A delay that was found so near to a whole number of frames is one."""
 HALF_TAPS: Final = 32
 KAISER_BETA: Final = 8.0
-STEADIEST: Final = 0.13
-"""Sections differ from each other by so much at least (nepers; music and speech: 0.2 to 0.45, tones that never end under
-0.1). What is always the same can't tell a reflection from a partial."""
+STEADIEST: Final = 0.16
+"""Sections differ from each other by so much at least (nepers; music and speech: 0.2 to 0.45, tones that never end less
+than 0.15). What is always the same can't tell a reflection from a partial."""
 ROUGHEST: Final = 1.2
 """Standard deviation of a section's log spectrum: 0.4 to 0.8 for music and speech, 2 for the lines of exact loops."""
 TINY: Final = 1e-30
