@@ -243,7 +243,9 @@ class _Counts:
             for sign in (1, -1):
                 at = signs == sign
                 if at.any():
-                    self._count(channel, sign, at, np.abs(marked.samples[channel, at]), start)
+                    self._count(channel, sign, at, np.abs(marked.samples[channel, at]))
+            for first, last in zip(*runs(signs != 0), strict=True):
+                self._place(channel, start + int(first), start + int(last))
             self._last[channel] = signs[-1]
 
     def end(self) -> None:
@@ -258,21 +260,19 @@ class _Counts:
         lows, highs = zip(*self.levels.values(), strict=True)
         return _dbfs(min(lows)), _dbfs(max(highs))
 
-    def _count(self, channel: int, sign: int, at: NDArray[np.bool_], heights: NDArray[np.float64], start: int) -> None:
+    def _count(self, channel: int, sign: int, at: NDArray[np.bool_], heights: NDArray[np.float64]) -> None:
         first, last = runs(at)
         self.clipped += len(heights)
         self.runs += len(first) - int(first[0] == 0 and self._last[channel] == sign)
         self.longest = max(self.longest, int((last - first).max()))
         low, high = self.levels.get((channel, sign), (math.inf, 0.0))
         self.levels[channel, sign] = min(low, float(heights.min())), max(high, float(heights.max()))
-        for begin, end in zip((first + start).tolist(), (last + start).tolist(), strict=True):
-            self._place(channel, begin, end)
 
     def _place(self, channel: int, first: int, last: int) -> None:
         known = self._open[channel]
-        if known is not None and first - known.last <= self._apart and last - known.first > 0:
-            first, last = min(first, known.first), max(last, known.last)
-        elif known is not None:
+        if known is not None and first - known.last <= self._apart:
+            first = known.first
+        else:
             self._close(known)
         self._open[channel] = Place(first, last, channel)
 

@@ -25,6 +25,9 @@ QUIETEST: Final = 1e-3
 STEP: Final = 2.0**-15
 EXACT: Final = 3.5 * STEP
 """How far samples at one clip level lie apart after dither of 16 bits (TPDF and rounding: +-1.5 steps)."""
+SAME: Final = 2.0**-22
+SAME_SHARE: Final = 0.9
+"""Where so many of them are the same, no dither was added since, and only those are clipped."""
 SOFT_DB: Final = (0.1, 0.3, 1.0)
 """Bands in which tops are looked for that are flat only nearly."""
 FLAT: Final = 0.25
@@ -90,10 +93,11 @@ class Levels:
         if self.band_db:
             return threshold(peak, self.band_db)
         key = self._bin(peak)
-        depths = np.zeros(KNEE_BINS + 2, np.int64)
+        depths = np.zeros(KNEE_BINS + 3, np.int64)
         for step in (-1, 0, 1):
             depths += self._depths.get(key + step, 0)
-        return min(threshold(peak, 0.0), peak * 10.0 ** (-_knee_db(depths) / 20.0))
+        least = peak - SAME if depths[0] >= SAME_SHARE * depths[1] else threshold(peak, 0.0)
+        return min(least, peak * 10.0 ** (-_knee_db(depths[1:]) / 20.0))
 
     def at(self, peak: float) -> Tops:
         """All tops at about that level."""
@@ -125,16 +129,19 @@ class Levels:
 
 
 def _depths(heights: NDArray[np.float64], peak: float) -> NDArray[np.int64]:
-    """How many samples lie how deep under the peak: at it, in the last 0.1% below it, and in bins of 0.1 dB."""
+    """How many samples lie how deep under the peak: right at it, within dither of it, in the 0.1% below that, and in
+    bins of 0.1 dB.
+    """
     high = heights[heights > peak * 10.0 ** (-KNEE_BIN_DB * KNEE_BINS / 20.0)]
+    same = int(np.count_nonzero(high >= peak - SAME))
     exact = int(np.count_nonzero(high >= peak - EXACT))
     close = int(np.count_nonzero(high >= peak - EXACT - CORNER * peak)) - exact
     depth = np.minimum(-20.0 * np.log10(high / peak) / KNEE_BIN_DB, KNEE_BINS - 1).astype(np.int64)
-    return np.concatenate([[exact, close], np.bincount(depth, minlength=KNEE_BINS)])
+    return np.concatenate([[same, exact, close], np.bincount(depth, minlength=KNEE_BINS)])
 
 
 def _knee_db(depths: NDArray[np.int64]) -> float:
-    """How far under the level its knee begins, 0 where the corner is hard: of what `_depths` counted."""
+    """How far under the level its knee begins, 0 where the corner is hard, of `_depths` without the first."""
     exact, close = int(depths[0]), int(depths[1])
     if close < CORNER_SHARE * exact or not exact:
         return 0.0
@@ -236,10 +243,13 @@ class Detector:
         """From where on samples of a segment with that peak were clipped; None where it was not."""
         if peak < QUIETEST:
             return None
-        for levels in self._levels[channel][side]:
-            if levels.clipped(peak):
-                return levels.threshold(peak)
-        return None
+        exact, *soft = self._levels[channel][side]
+        if exact.clipped(peak):
+            return exact.threshold(peak)
+        if exact.best(clipped=True).flat:
+            # wider bands around a peak here would catch the exact level of another segment
+            return None
+        return next((levels.threshold(peak) for levels in soft if levels.clipped(peak)), None)
 
     def best(self) -> tuple[Tops, float]:
         """The tops at the level that looks most like clipping, and the band they lie in (dB; 0 where exact).

@@ -39,6 +39,8 @@ STILL_DB: Final = -40.0
 RIDGE: Final = 1e-9
 BATCH_ENTRIES: Final = 1 << 20
 MOST_FRAMES: Final = 64
+FIRST_RISE: Final = 0.5
+"""The first guess rises by this share of the level at the most."""
 MOST_RISE_DB: Final = 18.0
 """No peak is taken to have stood higher over the level at which it was cut."""
 
@@ -74,10 +76,11 @@ def restore(block: Block, signs: Signs, size: int) -> Block:
     and at most 18 dB further off; all others are bit for bit what they were. The first and last half frames are heard
     by one frame only: hand over so much more at both ends.
     """
+    begun = np.stack([_begun(*each) for each in zip(block, signs, strict=True)])
     spans = [span for channel in range(len(block)) for span in _spans(signs[channel], channel, size)]
     total, weight = np.zeros_like(block), np.zeros_like(block)
     batches = _batches(spans)
-    for batch, solved in zip(batches, _all_solved(batches, block, signs), strict=True):
+    for batch, solved in zip(batches, _all_solved(batches, block, begun, signs), strict=True):
         window = _window(batch[0].size)
         for span, frame in zip(batch, solved, strict=True):
             part = slice(span.first, span.first + span.size)
@@ -93,6 +96,29 @@ def _bounded(found: NDArray[np.float64], was: NDArray[np.float64], signs: NDArra
     """What was found, in the direction of the clipping: no lower than it was, and not absurdly high."""
     heights = np.abs(was)
     return was + signs * np.clip(signs * (found - was), 0.0, heights * (10.0 ** (MOST_RISE_DB / 20.0) - 1.0))
+
+
+def _begun(sound: NDArray[np.float64], signs: NDArray[np.int8]) -> NDArray[np.float64]:
+    """A first guess: a cubic with the slopes on either side of each run, where that stands over what was cut."""
+    edges = np.flatnonzero(np.diff(signs)) + 1
+    guess = sound.copy()
+    for first, last in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        if signs[first] == 0 or first < 2 or last > len(sound) - 2:
+            continue
+        width = last - first + 1
+        place = np.arange(1, width) / width
+        rise = width * (sound[first - 1] - sound[first - 2])
+        fall = width * (sound[last + 1] - sound[last])
+        cubic = (
+            sound[first - 1] * (1 + 2 * place) * (1 - place) ** 2
+            + sound[last] * (3 - 2 * place) * place**2
+            + rise * place * (1 - place) ** 2
+            - fall * (1 - place) * place**2
+        )
+        over = signs[first] * (cubic - sound[first:last])
+        limit = FIRST_RISE * np.abs(sound[first:last])
+        guess[first:last] += signs[first] * np.clip(over, 0.0, limit)
+    return guess
 
 
 def _spans(signs: NDArray[np.int8], channel: int, size: int) -> list[_Span]:
@@ -130,14 +156,14 @@ def _window(size: int) -> NDArray[np.float64]:
     return np.sin(np.pi * (np.arange(size) + 0.5) / size)
 
 
-def _all_solved(batches: list[list[_Span]], block: Block, signs: Signs) -> list[NDArray[np.float64]]:
+def _all_solved(batches: list[list[_Span]], block: Block, begun: Block, signs: Signs) -> list[NDArray[np.float64]]:
     """All batches, as many at a time as torch was given threads, each by one thread.
 
     A batch has the same bits whoever shares the work: so many threads inside of one would change them.
     """
     threads = torch.get_num_threads()
     with _one_thread_each(), ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(lambda batch: _solved(batch, block, signs), batches))
+        return list(pool.map(lambda batch: _solved(batch, block, begun, signs), batches))
 
 
 @contextmanager
@@ -150,19 +176,22 @@ def _one_thread_each() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _solved(batch: list[_Span], block: Block, signs: Signs) -> NDArray[np.float64]:
+def _solved(batch: list[_Span], block: Block, begun: Block, signs: Signs) -> NDArray[np.float64]:
     """Windowed frames with their clipped samples made anew: float64 [batch, size]."""
     size = batch[0].size
     window = _window(size)
-    sound = np.stack([block[span.channel, span.first : span.first + size] for span in batch]) * window
+    sound, start = (
+        np.stack([each[span.channel, span.first : span.first + size] for span in batch]) * window
+        for each in (block, begun)
+    )
     marks = np.stack([signs[span.channel, span.first : span.first + size] for span in batch])
     places = np.argsort(marks == 0, axis=1, kind="stable")[:, : batch[0].unknown]
     marked = np.take_along_axis(marks, places, 1)
     with torch.inference_mode():
-        heights = torch.from_numpy(np.take_along_axis(sound, places, 1))
+        bounds = torch.from_numpy(np.take_along_axis(sound, places, 1))
         signed = torch.from_numpy(marked.astype(np.float64))
         frames = _Frames(
-            torch.from_numpy(sound), torch.from_numpy(places), torch.from_numpy(marked == 0), signed, heights * signed
+            torch.from_numpy(start), torch.from_numpy(places), torch.from_numpy(marked == 0), signed, bounds * signed
         )
         return _solve(frames).numpy()
 
