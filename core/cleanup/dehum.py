@@ -44,11 +44,13 @@ FRAME_SECONDS: Final = 4.0
 SHORTEST_SECONDS: Final = 3.0
 SEARCH_LINES: Final = 24
 AROUND_HZ: Final = 6.0
-"""A line is held against the median so far around it."""
-LINE_DB: Final = 6.0
+GUARD_HZ: Final = 0.75
+RIVALS: Final = 0.9
+"""A line is held against what this share of the spectrum is under, so far around it but for its own foot."""
+LINE_DB: Final = 4.0
 MOST_LINE_DB: Final = 20.0
 """What one line can count for at the most."""
-COMB_DB: Final = 30.0
+COMB_DB: Final = 20.0
 """Lines of a comb must make so many dB together."""
 
 LOOKS_HZ: Final = 25.0
@@ -60,12 +62,19 @@ WINDOW_SECONDS: Final = 3.0
 """The frequency is measured in such windows, once a second."""
 LOCKED: Final = 0.55
 """How like its neighbour in phase and level a line must be from window to window; chance gives 0."""
+CERTAIN: Final = 6
+"""With so many sure harmonics, weaker ones between them are believed more easily."""
 STEADY_DB: Final = 3.0
 """Half of the time the level of hum is within so many dB."""
+HEARD_HALVES: Final = 4
+"""Half seconds, summed over lines, in which lines must be heard clearly to know how steady they are."""
+CLEAR: Final = 30.0
+"""Clearly: with so many times the power of what is beside them."""
 NOTCH_HZ: Final = (0.75, 2.75)
 """Notches take all out to the first, and nothing from the second on."""
 SLOW_SECONDS: Final = (2.0, 6.0)
 FADE_SECONDS: Final = 0.05
+UNHEARD_DBFS: Final = -90.0
 
 
 class Steady(NamedTuple):
@@ -110,7 +119,7 @@ class Lines(NamedTuple):
     present: NDArray[np.bool_]
     """Half-second by half-second."""
     spread_db: float
-    """How far levels are from their median, half of the time."""
+    """How far levels are from their median, half of the time; infinite where nothing was clear enough to know."""
 
 
 class Stretch(NamedTuple):
@@ -222,7 +231,7 @@ class Dehummer(Cleaner[Dehum]):
         mean_hz = float(np.mean(track.freqs_hz))
         harmonics = max(1, self._harmonics(mean_hz))
         bank, numbers = _Bank(self.info.sample_rate), np.arange(1, max(1, harmonics) + 1)
-        tally = _Tally(self.info.channels, harmonics)
+        tally = _Tally(self.info.channels, harmonics, float(np.clip(self.info.seconds / 15.0, 1.0, 2.0)))
         for stretch in _stretches(self.reader):
             start = stretch.at / self.info.sample_rate
             turned = np.stack(
@@ -245,6 +254,8 @@ class Dehummer(Cleaner[Dehum]):
             return _none(f"a tone at {named} does not hold its phase, as hum would")
         off = min(abs(mean_hz / mains - 1.0) for mains in MAINS_HZ)
         if not asked:
+            if math.isinf(lines.spread_db):
+                return _none(f"what there is at {named} is nowhere clear enough to tell hum from notes in time")
             if lines.spread_db > STEADY_DB:
                 return _none(
                     f"a tone at {named} swings by {lines.spread_db:.0f} dB as notes do: give its frequency if it is hum"
@@ -257,6 +268,8 @@ class Dehummer(Cleaner[Dehum]):
             if count < (2 if off < EXACT else 4):
                 return _none(f"a steady tone at {named} has too few harmonics to be hum: give its frequency if it is")
         level = 10.0 * math.log10(float(lines.powers.sum(axis=1).max()) + 1e-20)
+        if level < UNHEARD_DBFS and not asked:
+            return _none(f"what there is at {named} is under {UNHEARD_DBFS:.0f} dBFS")
         chance = 1.0 / (1.0 + math.exp(-(comb.score_db - 40.0) / 15.0))
         chance *= 1.0 if off < EXACT else 0.7
         chance *= (0.5 + 0.5 * share) * (1.0 - 0.5 * min(1.0, lines.spread_db / STEADY_DB))
@@ -280,7 +293,7 @@ class Dehummer(Cleaner[Dehum]):
                 "harmonics": float(count),
                 "level_dbfs": level,
                 "present_share": share,
-                "swing_db": lines.spread_db,
+                "swing_db": min(lines.spread_db, 99.0),
             },
             places=_places(lines.present, self.info.frames, self.info.sample_rate),
             proposal={"freq_hz": round(mean_hz, 3)},
@@ -296,10 +309,14 @@ def _none(why: str) -> Finding:
 
 
 def _stands_out(counts: NDArray[np.uint32], share: float, bin_hz: float) -> Reals:
+    """By how many dB each bin is over most of what is beside it: music in loops has lines, too, but not one alone."""
     total = np.cumsum(counts, axis=1)
     levels = (total < share * total[:, -1:]).sum(axis=1) * _LEVEL_DB
-    around = 2 * max(2, round(AROUND_HZ / bin_hz)) + 1
-    return np.clip(levels - ndimage.median_filter(levels, around, mode="nearest"), 0.0, MOST_LINE_DB)
+    reach, guard = max(4, round(AROUND_HZ / bin_hz)), max(2, math.ceil(GUARD_HZ / bin_hz))
+    beside = np.ones(2 * reach + 1, dtype=bool)
+    beside[reach - guard : reach + guard + 1] = False
+    rivals = ndimage.percentile_filter(levels, 100.0 * RIVALS, footprint=beside, mode="nearest")
+    return np.where(levels > 0.0, np.clip(levels - rivals, 0.0, MOST_LINE_DB), 0.0)
 
 
 def _scores(steady: Steady, spectrum: Reals, freqs_hz: Reals) -> tuple[Reals, NDArray[np.int64]]:
@@ -308,7 +325,7 @@ def _scores(steady: Steady, spectrum: Reals, freqs_hz: Reals) -> tuple[Reals, ND
     heights = np.where(
         multiples < len(spectrum) - 1, np.interp(multiples, np.arange(len(spectrum)), spectrum, right=0.0), 0.0
     )
-    return np.maximum(heights - LINE_DB / 2, 0.0).sum(axis=1), (heights > LINE_DB).sum(axis=1)
+    return np.maximum(heights - LINE_DB / 2.0, 0.0).sum(axis=1), (heights > LINE_DB).sum(axis=1)
 
 
 def _comb(steady: Steady, spectrum: Reals, middles: tuple[float, ...] = MAINS_HZ, reach: float = TAPE) -> Comb | None:
@@ -320,8 +337,8 @@ def _comb(steady: Steady, spectrum: Reals, middles: tuple[float, ...] = MAINS_HZ
     near = scores > 0.97 * scores[best]
     near &= np.abs(freqs - freqs[best]) < 0.2
     comb = Comb(float(freqs[near].mean()), float(scores[best]), int(lines[best]))
-    enough = COMB_DB if off[best] < EXACT else 2.0 * COMB_DB
-    few = 2 if off[best] < EXACT else 5
+    enough = COMB_DB if off[best] < EXACT else 3.0 * COMB_DB
+    few = 2 if off[best] < EXACT else 8
     return comb if comb.score_db >= enough and comb.lines >= few else None
 
 
@@ -521,9 +538,10 @@ def _weighted_median(values: Reals, weights: Reals) -> float:
 
 
 class _Tally:
-    """What is known of each line, window by window of two seconds."""
+    """What is known of each line, window by window of so many seconds."""
 
-    def __init__(self, channels: int, harmonics: int) -> None:
+    def __init__(self, channels: int, harmonics: int, seconds: float) -> None:
+        self._size = round(seconds * LOOKS_HZ)
         self._locked = np.zeros((channels, harmonics))
         self._power, self._weight = np.zeros((channels, harmonics)), np.zeros((channels, harmonics))
         self._windows = 0
@@ -533,7 +551,7 @@ class _Tally:
     def push(self, lines: Complexes, start: float, first: float, last: float) -> None:
         """Takes turned lines [channels, harmonics, looks] of a stretch that begins at `start` seconds."""
         low, high = round((first - start) * LOOKS_HZ), round((last - start) * LOOKS_HZ)
-        size = round(2.0 * LOOKS_HZ)
+        size = self._size
         held = None
         for look in range(low, high - size + 1, size):
             mean, noise = _known(lines[:, :, look : look + size])
@@ -555,7 +573,12 @@ class _Tally:
     def result(self) -> Lines:
         """What there is of the comb."""
         count = max(1, self._windows)
-        there = self._locked / count > max(LOCKED, 4.0 / math.sqrt(2.0 * count))
+        chance, locked = 1.0 / math.sqrt(2.0 * count), self._locked / count
+        there = locked > max(LOCKED, 4.0 * chance)
+        sure = np.flatnonzero(there.any(axis=0))
+        if len(sure) >= CERTAIN:
+            # where so many are locked, those between them are of the same hum and need less to be believed
+            there |= (locked > 1.5 * chance) & (np.arange(locked.shape[1]) <= sure[-1])
         powers = np.where(there, 0.5 * self._power / np.maximum(self._weight, 1e-300), 0.0)
         levels, noise = np.array(self._levels, dtype=float), np.array(self._clear, dtype=float)
         present, spread = _presence(levels, noise, 2.0 * powers.max(axis=0)[:16])
@@ -576,19 +599,21 @@ def _presence(levels: Reals, noise: Reals, usual: Reals) -> tuple[NDArray[np.boo
     """Where the lines pause, and how much they swing where they can be heard: [halves, lines] in, [halves] out."""
     good = usual > 0.0
     if not good.any() or not len(levels):
-        return np.ones(len(levels), dtype=bool), 0.0
+        return np.ones(len(levels), dtype=bool), math.inf
     levels, noise, usual = levels[:, good], noise[:, good], usual[good]
     clear = usual / noise
-    odds = np.clip(-clear + 2.0 * np.sqrt(np.minimum(clear * levels / noise, 1e6)), -20.0, 20.0)
-    odds = np.where(clear > 4.0, odds, 0.0).sum(axis=1)
+    # a note may drown single lines, a pause silences nearly all: so each has one vote, and none shouts
+    odds = np.clip(-clear + 2.0 * np.sqrt(np.minimum(clear * levels / noise, 1e12)), -3.0, 3.0)
+    voters = clear > 4.0
+    odds = 8.0 * np.where(voters, odds, 0.0).sum(axis=1) / np.maximum(voters.sum(axis=1), 1)
     present = _two_states(odds)
-    heard = present[:, None] & (clear > 30.0)
-    if heard.sum() < 4:
-        return present, 0.0
+    heard = present[:, None] & (clear > CLEAR)
+    if heard.sum() < HEARD_HALVES:
+        return present, math.inf
     decibels = 10.0 * np.log10(levels / usual + 1e-9)
     spreads = [np.subtract(*np.percentile(decibels[mask, n], [75, 25])) / 2.0
                for n, mask in enumerate(heard.T) if mask.sum() >= 4]  # fmt: skip
-    return present, float(np.median(spreads)) if spreads else 0.0
+    return present, float(np.median(spreads)) if spreads else math.inf
 
 
 def _two_states(odds: Reals, switch: float = 30.0) -> NDArray[np.bool_]:

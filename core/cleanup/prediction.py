@@ -76,7 +76,9 @@ def unforetold(samples: Samples, on: Grid) -> tuple[Samples, Samples]:
     return _kernels().residuals(padded, filters, on.hop)
 
 
-def fill(samples: Samples, first: int, last: int, on: Grid) -> Samples:
+def fill(
+    samples: Samples, first: int, last: int, on: Grid, order: int = FILL_ORDER, passes: int = FILL_PASSES
+) -> Samples:
     """What belongs into frames `first` up to `last`, from the sound around: float64 [last - first].
 
     The gap that makes the errors of prediction least, and the predictor of what is so filled, in turn. A. Janssen,
@@ -87,14 +89,14 @@ def fill(samples: Samples, first: int, last: int, on: Grid) -> Samples:
     low, high = max(0, first - context), min(len(samples), last + context)
     sound = samples[low:high].copy()
     first, last = first - low, last - low
-    order = min(FILL_ORDER, (len(sound) - (last - first)) // 3)
+    order = min(order, (len(sound) - (last - first)) // 3)
     left = sound[first - 1] if first else 0.0
     right = sound[last] if last < len(sound) else 0.0
     sound[first:last] = np.linspace(left, right, last - first + 2)[1:-1]
     if order < 1:
         return sound[first:last]
     window = np.hanning(len(sound) + 2)[1:-1]
-    for _ in range(FILL_PASSES):
+    for _ in range(passes):
         spectrum = fft.rfft(sound * window, 2 * len(sound))
         correlation = fft.irfft(np.square(np.abs(spectrum)), 2 * len(sound))[: order + 1]
         if correlation[0] <= 0.0:
