@@ -146,19 +146,49 @@ def reset_strip(session: Session, strip: str) -> Change:
     return Change(_with_strip(session, strip, Strip()), f"{strip}: reset")
 
 
-def set_cleanup(session: Session, steps: tuple[Step, ...], strip: str | None = None) -> Change:
+def cleanup_of(session: Session, strip: str | None = None) -> tuple[Step, ...]:
+    """The steps over the source, or before the chain of a strip. Raises UnbakeError for a strip that is not made."""
+    return session.cleanup if strip is None else _strip(session, strip).cleanup
+
+
+def set_cleanup(
+    session: Session,
+    steps: tuple[Step, ...],
+    strip: str | None = None,
+    *,
+    what: str | None = None,
+    merge_key: str | None = None,
+) -> Change:
     """Gives the source, or what the chain of a strip hears, this clean-up; none takes it out.
 
-    Raises UnbakeError for a strip that is not made.
+    `what` are its words where it is less than all of the steps. Raises UnbakeError for a strip that is not made.
     """
+    where = "clean-up" if strip is None else f"{strip} clean-up"
     if strip is None:
-        made, where = session.with_cleanup(steps), "clean-up"
+        made = session.with_cleanup(steps)
     else:
         before = _strip(session, strip)
         steps = unpinned(steps, before.cleanup)
-        made, where = _with_strip(session, strip, msgspec.structs.replace(before, cleanup=steps)), f"{strip} clean-up"
-    said = "; ".join(words.of_processor(step) for step in steps) or "taken out"
-    return Change(_checked(made), f"{where}: {said}", merge_key=None)
+        made = _with_strip(session, strip, msgspec.structs.replace(before, cleanup=steps))
+    said = what or "; ".join(words.of_processor(step) for step in steps) or "taken out"
+    return Change(_checked(made), f"{where}: {said}", merge_key=merge_key)
+
+
+def set_step(session: Session, place: int, name: str, value: Any, strip: str | None = None) -> Change:
+    """Sets one field of a step of the clean-up. Raises UnbakeError for a value that can't be, or no such step."""
+    steps = cleanup_of(session, strip)
+    if not 0 <= place < len(steps):
+        raise UnbakeError(f"has no step {place + 1}; there are {len(steps)}", where="clean-up")
+    before = steps[place]
+    fields = {**msgspec.structs.asdict(before), name: _without_sign_of_zero(value)}
+    where: Steps = ("cleanup", place) if strip is None else ("strips", strip, "cleanup", place)
+    made = _ORIGIN.convert(fields, type(before), where)
+    title = title_of(type(made))
+    said = (
+        _bypass_words(title, made.bypass) if name == "bypass" else f"{title} {words.of_value(made, name, titled=True)}"
+    )
+    key = None if name == "bypass" else f"{strip or ''}/cleanup/{place} {name}"
+    return set_cleanup(session, (*steps[:place], made, *steps[place + 1 :]), strip, what=said, merge_key=key)
 
 
 def set_warp(session: Session, time_map: TimeMap, what: str | None = None) -> Change:

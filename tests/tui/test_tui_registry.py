@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import test_tui_blind  # noqa: F401 - what it covers is noted by its import
+import test_tui_cleanup  # noqa: F401 - as above
 import test_tui_desk
 import test_tui_diagnosis  # noqa: F401 - as above
 import test_tui_listening  # noqa: F401 - as above
@@ -17,6 +18,7 @@ import test_tui_warp  # noqa: F401 - as above
 from tui import actions
 from tui.desk.screen import Desk
 from tui.panels.blind import BlindPanel
+from tui.panels.cleanup import CleanupPanel
 from tui.panels.diagnosis import DiagnosisPanel
 from tui.panels.form import Form
 from tui.panels.instrument import Instrument
@@ -30,7 +32,8 @@ from tui.panels.warp import WarpPanel
 LISTS = (Panel, DiagnosisPanel, ModelsPanel, PresetsPanel, StorePanel)
 NULLS = (Instrument, NullPanel)
 HOMES = {
-    "desk": (Desk,), "list": LISTS, "form": (Form,), "blind": (BlindPanel,), "null": NULLS, "warp": (WarpPanel,)
+    "desk": (Desk,), "list": LISTS, "form": (Form,), "blind": (BlindPanel,), "null": NULLS, "warp": (WarpPanel,),
+    "cleanup": (CleanupPanel,),
 }  # fmt: skip
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs" / "keys.md"
 

@@ -18,14 +18,18 @@ from core.jobs.opening import Located
 from core.measure.inspect import FileReport
 from core.measure.overview import Overview
 from core.recombine.check import SessionCheck
+from core.session.cleaning import CleanupStep, is_removed, told
 from core.session.document import RESIDUAL, Brought, Separation, Session, Strip
 from core.session.editor import Editor
 from core.session.edits import MASTER, Change
 from core.session.parameters import Parameter, among, parameters_of
 from core.session.processors import EqualiserBand, Placement, Processor
+from tui.desk import taken
+from tui.desk.taken import Removed, Taken
 from tui.desk.timeline import Timeline
 
 if TYPE_CHECKING:
+    from core.cleanup.cleaner import Finding
     from core.diagnosis.findings import Diagnosis
     from core.handover.certificate import Certificate
     from core.jobs.operations import SessionRender
@@ -73,12 +77,20 @@ class Bench:
     open_insert: int | None = None
     """The processor whose parameters are shown below it."""
     stems: dict[str, Path] = field(default_factory=dict)
-    stems_of: Separation | None = None
-    """What made the stems that are shown, without their hashes."""
+    stems_of: StemRecipe | None = None
+    """What made the stems that are shown."""
     brought: dict[str, Path] = field(default_factory=dict)
     """Files of the stems that were brought, as they lie on the source."""
     brought_of: dict[str, Brought] = field(default_factory=dict)
     """What those were made of, or are being made of."""
+    removed: dict[str, Removed] = field(default_factory=dict)
+    """What a render subtracts for the clean-up, by `removed_name`."""
+    taken: dict[str, Taken] = field(default_factory=dict)
+    """What the steps of the clean-up were found to take away when all of them were carried out, by `removed_name`."""
+    damage: dict[str, tuple[Path, list[Finding]]] = field(default_factory=dict)
+    """What was found to be wrong with the source ("") or with stems, and the file that it was found in."""
+    cleaning: bool = False
+    finding_damage: bool = False
     stem_sum_dbfs: float | None = None
     overviews: dict[str, Overview] = field(default_factory=dict)
     report: FileReport | None = None
@@ -111,9 +123,16 @@ class Bench:
         return None if self.editor is None else self.editor.session
 
     @property
-    def recipe(self) -> Separation | None:
-        """What makes the stems of the document as it stands, without their hashes."""
-        return None if self.session is None else recipe(self.session.separation)
+    def sounding(self) -> Session | None:
+        """The document with the outcome of its clean-up as far as it is known, whether or not that is pinned."""
+        session = self.session
+        known = {name: each.hash for name, each in self.removed.items()}
+        return None if session is None else taken.with_hashes(session, known)
+
+    @property
+    def recipe(self) -> StemRecipe | None:
+        """What makes the stems of the document as it stands."""
+        return None if self.session is None else recipe(self.session)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -195,14 +214,29 @@ class Bench:
 
     @property
     def needs_stems(self) -> bool:
-        """Whether there is no stem yet that a changed strip needs."""
-        session = self.session
-        return session is not None and any(name not in self.sounds for name in session.stems_used)
+        """Whether a render needs what is not there yet: the stem of a changed strip, or what a clean-up takes away."""
+        return bool(self._missing)
+
+    @property
+    def needs_cleanup(self) -> bool:
+        """Whether nothing but clean-up that was not carried out yet is missing for a render."""
+        return bool(self._missing) and all(map(is_removed, self._missing))
+
+    @property
+    def _missing(self) -> list[str]:
+        session = self.sounding
+        return [] if session is None else [name for name in session.stems_used if name not in self.sounds]
+
+    @property
+    def own_sounds(self) -> dict[str, Path]:
+        """The files of all stems that are there, by strip: of the separation, and those that were brought."""
+        return {**self.stems, **self.brought}
 
     @property
     def sounds(self) -> dict[str, Path]:
-        """The files of all stems that are there, by strip: of the separation, and those that were brought."""
-        return {**self.stems, **self.brought}
+        """All files that a render may open beside the source: stems, and what the clean-up takes away."""
+        removed = {name: each.path for name, each in self.removed.items() if each.path is not None}
+        return {**self.own_sounds, **removed}
 
     @property
     def strip_parameters(self) -> list[Parameter]:
@@ -238,12 +272,21 @@ def bands_of(chain: Iterable[Processor], part: Placement) -> list[EqualiserBand]
 def _bare(session: Session) -> Session:
     """A session without the hashes of what was made for it."""
     brought = {name: each.recipe for name, each in session.brought.items()}
-    return msgspec.structs.replace(session, separation=recipe(session.separation), brought=brought)
+    separation = msgspec.structs.replace(session.separation, hashes={})
+    return msgspec.structs.replace(taken.bare_session(session), separation=separation, brought=brought)
 
 
-def recipe(separation: Separation) -> Separation:
-    """A separation without the hashes of what it made."""
-    return msgspec.structs.replace(separation, hashes={})
+class StemRecipe(NamedTuple):
+    """What makes the stems of a session: the separation without hashes, and the clean-up that networks hear."""
+
+    separation: Separation
+    heard: tuple[CleanupStep, ...]
+
+
+def recipe(session: Session) -> StemRecipe:
+    """What makes the stems of a session. Those of another tool heard no clean-up."""
+    separation = msgspec.structs.replace(session.separation, hashes={})
+    return StemRecipe(separation, () if separation.stems_from is not None else tuple(told(session.cleanup)))
 
 
 class Repeat(NamedTuple):

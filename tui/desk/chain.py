@@ -34,6 +34,7 @@ def chain_rows(bench: Bench, width: int) -> list[Row]:
             if shows(strip, parameter.name, copies=len(parameter.choices) > 1):
                 value = getattr(strip, parameter.name)
                 rows.append(_value_row(bench, Fader(parameter.name), parameter, value, width))
+        rows += _cleanup_rows(strip)
         rows += _comb_rows(bench)
     for place, processor in enumerate(bench.chain):
         rows.append(_insert_row(place, processor, place == bench.open_insert))
@@ -88,19 +89,34 @@ def _insert_row(place: int, processor: Processor, is_open: bool) -> Row:
     return Row(cells, key=Insert(place))
 
 
+def _cleanup_rows(strip: Strip) -> list[Row]:
+    """What is done to what the chain hears, before it."""
+    if not strip.cleanup:
+        return []
+    said = words.of_cleanup(strip.cleanup)
+    return [Row((Cell(f"  {said}; {actions.key('panel.cleanup')} edits", "dim"),), choice=False)]
+
+
 def _value_row(bench: Bench, key: RowKey, parameter: Parameter, value: Any, width: int) -> Row:
+    return value_row(key, parameter, value, width, chosen=key == bench.row, sample_rate=bench.sample_rate)
+
+
+def value_row(
+    key: object, parameter: Parameter, value: Any, width: int, *, chosen: bool, sample_rate: int, cells: int = 0
+) -> Row:
+    """A value with its title and what it can be; `cells` are those of the value, where the usual ones are too few."""
     indent = "  " if isinstance(key, Fader) else "    "
     wordy = parameter.kind in parameters.WRITTEN
     text = parameters.shown(parameter, value, padded=not wordy).removeprefix(f"{parameter.title} ")
-    cells = [
+    found = [
         Cell(indent),
         Cell(parameter.title, "", VALUE_AT - len(indent)),
-        Cell(text, "" if value == parameter.default else "value", 0 if wordy else VALUE_CELLS),
+        Cell(text, "" if value == parameter.default else "value", 0 if wordy else cells or VALUE_CELLS),
     ]
-    possible = parameters.possible(parameter, bench.sample_rate)
-    if key == bench.row:
+    possible = parameters.possible(parameter, sample_rate)
+    if chosen:
         about = f"; {parameter.about}" if parameter.about not in ("", possible) and width >= RANGES_FROM_CELLS else ""
-        cells.append(Cell(f" {possible}{about}", "dim"))
+        found.append(Cell(f" {possible}{about}", "dim"))
     elif width >= RANGES_FROM_CELLS:
-        cells.append(Cell(f" {possible}", "dim", RANGE_CELLS))
-    return Row(tuple(cells), key=key)
+        found.append(Cell(f" {possible}", "dim", RANGE_CELLS))
+    return Row(tuple(found), key=key)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from core.errors import UnbakeError
 from core.session import edits, parameters
@@ -13,7 +15,12 @@ from core.session.processors import Bell, EqualiserBand, Processor
 from tui import actions
 from tui.desk.bench import MASTER, Fader, Insert, Repeat, RowKey, Value
 from tui.desk.moving import Moving
+from tui.desk.taken import PINNED
 from tui.panels.ask import Typed
+
+if TYPE_CHECKING:
+    from core.session.editor import Editor
+    from core.session.history import Edit
 
 Make = Callable[[Session, str], Change]
 """An edit of a strip of that name."""
@@ -190,7 +197,21 @@ class Editing(Moving):
         except UnbakeError as error:
             self.say(error.what)
         else:
+            edit = self._past_pins(editor, where, edit)
             self.after_edit(f"{where}: {edit.what}")
+
+    @staticmethod
+    def _past_pins(editor: Editor, where: str, edit: Edit) -> Edit:
+        """Goes on where only the outcome of a clean-up was noted, which is no edit of the engineer's."""
+        if where == "undo":
+            while edit.what == PINNED and editor.present.parent is not None:
+                edit = editor.undo()
+            return edit
+        with contextlib.suppress(UnbakeError):
+            after = editor.history.redo().present
+            if after is not None and after.what == PINNED:
+                editor.redo()
+        return edit
 
     def _move(self, by: int) -> None:
         place = self._place(say=True)

@@ -17,7 +17,7 @@ from core.session.edits import Change
 from core.session.lock import SessionLock, copy_name
 from core.session.toml import Origin
 from tui import actions
-from tui.desk import words
+from tui.desk import taken, words
 from tui.desk.listening import Listening
 from tui.panels.ask import Answer, Ask, Typed
 from tui.theme import THEMES
@@ -243,12 +243,15 @@ class Filing(Listening):
         self.paint()
 
     def _pin(self, before: Session, after: Session) -> None:
-        """Keeps the hashes of the stems that a job used, unless the stems were chosen anew meanwhile."""
+        """Keeps the hashes of stems and clean-up that a job used, unless those were chosen anew meanwhile."""
         now = self.bench.session
-        if now is None or self.bench.read_only or after.separation == before.separation:
+        if now is None or self.bench.read_only:
             return
+        made = taken.pinned(now, before, after)
         if now.separation == before.separation:
-            self.edit(lambda session: Change(_replaced(session, separation=after.separation), "stems pinned", "pin"))
+            made = _replaced(made, separation=after.separation)
+        if made != now:
+            self.edit(lambda session: Change(made if session == now else session, "stems pinned", "pin"))
 
     def action_file_export(self) -> None:
         """Stems as WAV into a folder."""

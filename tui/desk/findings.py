@@ -11,6 +11,7 @@ from pathlib import Path
 from core.handover.certificate import Certificate
 from core.recombine.check import ChangeBand, SessionCheck, octaves
 from core.session import words
+from core.session.cleaning import CleanupStep
 from core.session.document import Session
 from tui import actions
 from tui.desk.bench import MASTER, Bench
@@ -63,6 +64,8 @@ def _filled(line: Line, width: int) -> Line:
 
 def _changes(session: Session) -> list[Line]:
     said = [(name, words.of_strip(session.strips[name]).split("; ")) for name in session.changed]
+    if session.cleanup:
+        said.insert(0, ("clean-up", [f"{words.of_processor(step)}{_heard_by(step)}" for step in session.cleanup]))
     if not session.warp.identity:
         said.append(("warp", [words.of_warp(session).removeprefix("warp: ")]))
     if session.master:
@@ -73,16 +76,27 @@ def _changes(session: Session) -> list[Line]:
     return [_head("what is changed"), *lines]
 
 
+def _heard_by(step: CleanupStep) -> str:
+    return "" if step.apply == "master" else ", networks only"
+
+
 def _null(bench: Bench) -> list[Line]:
     check, certificate = bench.check, bench.certificate
     lines = [_head("null")]
-    if bench.session is None or bench.session.untouched:
+    if bench.sounding is None or bench.sounding.untouched:
         lines.append(_line("identical", "a render is the source, bit for bit", "good"))
     elif check is None:
-        lines.append(_line("", "a changed strip has no stem yet" if bench.needs_stems else "being checked", "dim"))
+        lines.append(_line("", missing(bench) or "being checked", "dim"))
     else:
         lines += _checked(check)
     return lines if certificate is None else [*lines, (), *_rendered(certificate)]
+
+
+def missing(bench: Bench) -> str:
+    """What a render needs that is not there yet, in words."""
+    if bench.needs_cleanup:
+        return "the clean-up is being carried out" if bench.cleaning else "the clean-up was not carried out yet"
+    return "a changed strip has no stem yet" if bench.needs_stems else ""
 
 
 def _checked(check: SessionCheck) -> list[Line]:

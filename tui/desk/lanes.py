@@ -123,7 +123,7 @@ def state_of(strip: Strip, *, short: bool) -> Cell:
     state = "changed"
     if strip.mode == "parallel":
         state = f"parallel {parameters.shown(parameter_of(Strip, 'blend'), strip.blend, padded=False)}"
-    active = [processor for processor in strip.chain if processor.active]
+    active = [processor for processor in (*strip.cleanup, *strip.chain) if processor.active]
     if not short or not active:
         said = ""
     elif len(active) == 1:
@@ -136,7 +136,7 @@ def state_of(strip: Strip, *, short: bool) -> Cell:
 def detail_of(strip: Strip) -> str:
     """Balance and processors of a strip, in full."""
     parts = [words.of_value(strip, "pan", titled=True)] if strip.pan else []
-    return "; ".join([*parts, *(words.of_processor(processor) for processor in strip.chain)])
+    return "; ".join([*parts, *(words.of_processor(processor) for processor in (*strip.cleanup, *strip.chain))])
 
 
 def welcome(recent: Sequence[Path]) -> list[Row]:

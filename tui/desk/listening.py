@@ -69,12 +69,12 @@ class Listening(Editing):
 
     def to_show(self) -> player.Show:
         """What there is to be heard. It is heard before its time map, so that an edit of that is none to the player."""
-        session, bench = self.bench.session, self.bench
+        session, bench = self.bench.sounding, self.bench
         assert session is not None
         session = session.unwarped
         if bench.needs_stems:
-            # until there are stems, both sides are the source
-            session = msgspec.structs.replace(session, strips={})
+            # until all is there that is needed, both sides are the source
+            session = msgspec.structs.replace(session, cleanup=(), strips={})
         ears = Ears(*(frozenset(name for name in names if name in bench.sounds) for names in (bench.solo, bench.mute)))
         return player.Show(session, {name: str(path) for name, path in bench.sounds.items()}, ears)
 

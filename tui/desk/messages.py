@@ -134,6 +134,15 @@ class Painted(About):
         self.levels = levels
 
 
+class Weighed(About):
+    """How much a step of the clean-up takes away: the file of that, and its RMS in dBFS."""
+
+    def __init__(self, bench: Bench, path: Path, rms_dbfs: float | None) -> None:
+        super().__init__(bench)
+        self.path = path
+        self.rms_dbfs = rms_dbfs
+
+
 class Glanced(Message):
     """What the machine is."""
 

@@ -20,11 +20,11 @@ from core.session.lock import SessionLock, copy_name
 from tui import actions
 from tui.desk import words
 from tui.desk.bench import Bench
+from tui.desk.cleaning import Cleaning
 from tui.desk.keeping import RETRY_SECONDS, Keeper
 from tui.desk.messages import Kept, Located, NotOpened, Opened, Reading
 from tui.desk.painting import SOURCE
 from tui.desk.timeline import Timeline
-from tui.desk.warping import Warping
 from tui.panels.ask import Answer, Ask
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 REMEMBER_SECONDS = 2.0
 
 
-class Opening(Warping):
+class Opening(Cleaning):
     """Opens, keeps and closes the document."""
 
     def __init__(self, path: Path | None, *, read_only: bool = False) -> None:
@@ -167,6 +167,7 @@ class Opening(Warping):
         self.run_worker(note, thread=True, group="recent")
         self.run_worker(functools.partial(self.look_for_stems, bench, editor.session), thread=True, group="stems")
         self.lay_brought()
+        self.clean_up_soon()
         if located.exists:
             self.ask(self.vouch(), group="vouching", exclusive=True)
         if editor.recovery is not None and not bench.read_only:
@@ -215,8 +216,9 @@ class Opening(Warping):
         self.workers.cancel_group(self, "opening-files")
         for name in self.bench.overviews:
             self.workers.cancel_group(self, f"overview-{name}")
-        if self._check_timer is not None:
-            self._check_timer.stop()
+        for timer in (self._check_timer, self._clean_timer):
+            if timer is not None:
+                timer.stop()
         if self._remember_timer is not None:
             self._remember_timer.stop()
             self._write_remembered()

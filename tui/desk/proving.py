@@ -13,17 +13,25 @@ from core.audio.hashes import fingerprint
 from core.errors import UnbakeError
 from core.jobs import messages, opening, sessions
 from core.separation.store import StemSet
-from core.session.document import Separation, Session
+from core.session.cleaning import removed_name
+from core.session.document import Session
+from core.session.edits import Change
+from tui.desk import taken
 from tui.desk.bench import Bench, recipe
 from tui.desk.filing import Filing
 from tui.desk.messages import AtHand, Trouble
 from tui.desk.painting import SOURCE, Painting
+from tui.desk.taken import PINNED, Removed, Taken
 from tui.jobs import JobStoppedError, WorkerDiedError
 
 if TYPE_CHECKING:
     from textual.timer import Timer
 
+    from core.jobs.cleanups import CleanedUp
+
 CHECK_AFTER_SECONDS = 0.4
+CLEAN_AFTER_SECONDS = 0.7
+CLEANING = "cleaning up"
 
 
 class Proving(Painting, Filing):
@@ -32,6 +40,8 @@ class Proving(Painting, Filing):
     def __init__(self, path: Path | None) -> None:
         super().__init__(path)
         self._check_timer: Timer | None = None
+        self._clean_timer: Timer | None = None
+        self._cleaned_for: object = None
 
     async def make_stems(self, session: Session, device: str) -> None:
         """Gets the stems of a session and shows them; their hashes are pinned in the document."""
@@ -42,17 +52,17 @@ class Proving(Painting, Filing):
         if self.bench is not bench:
             self.say(f"the stems of {Path(session.source.path).name} are made")
             return
-        if bench.recipe != recipe(session.separation):
+        if bench.recipe != recipe(session):
             self.say(f"the stems of {session.separation.model} are made, and kept")
             return
-        self.adopt(made.stems, made.session.separation)
+        self.adopt(made.stems, made.session)
         self._pin(session, made.session)
         self.say("stems as they were stored" if made.stems.reused else f"stems made on {made.stems.device}")
         self.check_soon()
 
-    def adopt(self, stems: StemSet, separation: Separation) -> None:
-        """Shows the stems that the session works on, and that this separation made."""
-        self.bench.stems_of = recipe(separation)
+    def adopt(self, stems: StemSet, session: Session) -> None:
+        """Shows the stems that the session works on, made as this one says."""
+        self.bench.stems_of = recipe(session)
         paths = sessions.stem_paths(stems)
         if paths != self.bench.stems:
             self.bench.stems, self.bench.diagnosis = paths, None
@@ -60,6 +70,7 @@ class Proving(Painting, Filing):
             for name, path in paths.items():
                 self.scan(name, path)
         self.bench.stem_sum_dbfs = stems.stem_sum_residual_dbfs
+        self.clean_up_soon()
         self.hear_again()
         self.paint()
 
@@ -88,9 +99,116 @@ class Proving(Painting, Filing):
                 self.scan(name, Path(path))
         bench.brought = {name: Path(path) for name, path in laid.paths.items()}
         self._pin_brought(laid.session)
+        self.clean_up_soon()
         self.hear_again()
         self.paint()
         self.check_soon()
+
+    def clean_up_soon(self) -> None:
+        """Forgets what steps of the clean-up took away that do otherwise now; what a render needs is carried out anew.
+
+        Once nothing was edited for a moment.
+        """
+        bench = self.bench
+        wanted = self._wanted_removed()
+        kept = {name: each for name, each in bench.removed.items() if wanted.get(name) == each.of}
+        if kept != bench.removed:
+            bench.removed, self._cleaned_for = kept, None
+        if self._clean_timer is not None:
+            self._clean_timer.stop()
+            self._clean_timer = None
+        if wanted.keys() - bench.removed.keys() or self.hears_stale:
+            self._clean_timer = self.set_timer(CLEAN_AFTER_SECONDS, self._clean_now)
+
+    @property
+    def hears_stale(self) -> bool:
+        """Whether a clean-up is listened to whose steps were edited since they were carried out."""
+        return False
+
+    def _wanted_removed(self) -> dict[str, taken.Deciding]:
+        """What a render subtracts for the clean-up, of the steps that are not known to find nothing."""
+        bench = self.bench
+        return {} if bench.session is None else taken.wanted(bench.session, bench.own_sounds)
+
+    def _clean_now(self) -> None:
+        bench = self.bench
+        if bench.session is None:
+            return
+        missing, whole = self._wanted_removed().keys() - bench.removed.keys(), self.hears_stale
+        asked = (taken.bare_session(bench.session), tuple(bench.own_sounds.items()), whole)
+        # what failed, or was stopped, is not begun again by itself
+        if (missing or whole) and asked != self._cleaned_for:
+            self._cleaned_for = asked
+            self.ask(self.clean_up(whole=whole), group="cleaning", exclusive=True)
+
+    async def clean_up(self, *, whole: bool) -> None:
+        """Carries out the clean-up, all of it or only what a render needs; its outcome is pinned in the document."""
+        bench, session = self.bench, self.bench.session
+        if session is None:
+            return
+        sounds = bench.own_sounds
+        sent = session if whole else taken.without_networks_only(session)
+        request = messages.CarryOutCleanup(sent, {name: str(path) for name, path in sounds.items()})
+        bench.cleaning = True
+        self.renew_cleanup()
+        try:
+            done: CleanedUp = await self.jobs.run(request, CLEANING)
+        finally:
+            bench.cleaning = False
+            self.renew_cleanup()
+        if self.bench is not bench:
+            return
+        self._take_removed(sent, sounds, done)
+        if whole:
+            self._take_taken(sent, sounds, done)
+        self._pin_cleaned(session, done.session)
+        self.clean_up_soon()
+        self.hear_again()
+        self.paint()
+        self.renew_cleanup()
+        self.check_soon()
+
+    def _take_removed(self, sent: Session, sounds: dict[str, Path], done: CleanedUp) -> None:
+        """Notes what a render subtracts."""
+        hashes = {
+            removed_name(place, target): step.hash
+            for target in (taken.SOURCE, *done.session.strips)
+            for place, step in enumerate(taken.steps_of(done.session, target))
+        }
+        for name, of in taken.wanted(sent, sounds).items():
+            path = done.paths.get(name)
+            self.bench.removed[name] = Removed(of, None if path is None else Path(path), hashes[name])
+
+    def _take_taken(self, sent: Session, sounds: dict[str, Path], done: CleanedUp) -> None:
+        """Notes what every step found, and has what it took away measured."""
+        known = self.bench.taken
+        for target in (taken.SOURCE, *sent.strips):
+            for name, of in taken.on_the_bench(sent, sounds, target).items():
+                path = Path(done.taken[name]) if name in done.taken else None
+                level = known[name].rms_dbfs if name in known and known[name].path == path else None
+                if name in done.findings:
+                    known[name] = Taken(of, done.findings[name], path, level)
+        self.weigh_taken()
+
+    def _pin_cleaned(self, before: Session, after: Session) -> None:
+        """Keeps the hashes of what steps took away, but not where a redo would be lost by it."""
+        editor = self.bench.editor
+        if editor is None or self.bench.read_only:
+            return
+        try:
+            editor.history.redo()
+        except UnbakeError:
+            said = self.said
+            if self.edit(lambda now: Change(taken.pinned(now, before, after), PINNED, "pin")):
+                self.say(said)
+
+    def weigh_taken(self) -> None:
+        """Measures how much steps of the clean-up take away."""
+        raise NotImplementedError
+
+    def renew_cleanup(self) -> None:
+        """What a clean-up bench shows is known by now, or is otherwise."""
+        raise NotImplementedError
 
     async def measure(self) -> None:
         """Loudness and faults of the master."""
@@ -131,7 +249,7 @@ class Proving(Painting, Filing):
         self._check_timer = self.set_timer(CHECK_AFTER_SECONDS, self._check_now)
 
     def _check_now(self) -> None:
-        session, located = self.bench.session, self.bench.located
+        session, located = self.bench.sounding, self.bench.located
         doubtful = located is not None and (self.bench.source_problem is not None or not located.as_found)
         if session is not None and doubtful:
             self.ask(self.vouch(), group="vouching", once=True)
@@ -156,7 +274,7 @@ class Proving(Painting, Filing):
         finally:
             bench.checking = False
             self.paint()
-        if bench.session == session:
+        if bench.sounding == session:
             bench.check = found
             self.paint()
             self.renew_null()
@@ -173,10 +291,10 @@ class Proving(Painting, Filing):
     @on(AtHand)
     def _at_hand(self, message: AtHand) -> None:
         session = self.bench.session
-        if session is None or self.bench.recipe != recipe(message.session.separation):
+        if session is None or self.bench.recipe != recipe(message.session):
             return
         if message.stems is not None:
-            self.adopt(message.stems, message.session.separation)
+            self.adopt(message.stems, message.session)
             self.check_soon()
         elif session.separation.stems_from is not None:
             self.ask(self.make_stems(session, "auto"))
@@ -186,5 +304,6 @@ class Proving(Painting, Filing):
         bench = self.bench
         if bench.session is not None and bench.stems and bench.stems_of != bench.recipe:
             bench.stems, bench.stem_sum_dbfs, bench.stems_of, bench.diagnosis = {}, None, None, None
+            bench.damage = {target: found for target, found in bench.damage.items() if target == taken.SOURCE}
             look = functools.partial(self.look_for_stems, bench, bench.session)
             self.run_worker(look, thread=True, group="stems")

@@ -140,6 +140,7 @@ class Desk(Opening):
         self.bench.check = None
         self.let_go_of_other_stems()
         self.lay_brought()
+        self.clean_up_soon()
         self.settle()
         self.say(said)
         self.paint()

@@ -147,7 +147,7 @@ class Warping(Diagnosing):
         self.ask(self._hear_warp(first, last, beats, bars), group="warp", exclusive=True)
 
     async def _hear_warp(self, first: int, last: int, beats: tuple[int, ...], bars: tuple[int, ...]) -> None:
-        bench, session = self.bench, self.bench.session
+        bench, session = self.bench, self.bench.sounding
         assert session is not None
         stems = {name: str(path) for name, path in bench.sounds.items() if name in session.stems_used}
         request = messages.HearWarp(session=session, stems=stems, first=first, last=last, beats=beats, bars=bars)

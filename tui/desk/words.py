@@ -40,8 +40,10 @@ def badge(bench: Bench) -> Piece:
         return "", ""
     if bench.source_problem is not None:
         return "source changed", "$error bold"
-    if session.untouched:
+    if (bench.sounding or session).untouched:
         return "identical", "$success bold"
+    if bench.needs_cleanup:
+        return ("cleaning up", QUIET) if bench.cleaning else ("needs clean-up", "$warning")
     if bench.needs_stems:
         return "needs stems", "$warning"
     if bench.check is None:
@@ -156,7 +158,16 @@ def lanes_title(bench: Bench) -> list[Piece]:
     session = bench.session
     if session is None:
         return [(" stems", "$secondary bold")] if bench.located is not None else []
-    return [*_stems_title(bench, session), *_warp_title(session)]
+    return [*_stems_title(bench, session), *_cleanup_title(session), *_warp_title(session)]
+
+
+def _cleanup_title(session: Session) -> list[Piece]:
+    active = [step for step in session.cleanup if step.active]
+    if not active:
+        return []
+    hears = "the master" if any(step.apply == "master" for step in active) else "networks only"
+    count = f"{len(active)} step{'s' if len(active) > 1 else ''}"
+    return [("  clean-up ", "$accent bold"), (f"{count}, {hears}", "$accent")]
 
 
 def _warp_title(session: Session) -> list[Piece]:

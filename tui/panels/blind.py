@@ -238,11 +238,13 @@ class BlindPanel(OverDesk[None]):
 
 def check(bench: Bench) -> None:
     """Raises UnbakeError where there are no two things to tell apart."""
-    session = bench.session
+    session = bench.sounding
     if session is None:
         raise UnbakeError("nothing is open to be heard")
     if session.untouched or bench.needs_stems:
         missing = "there are no stems yet" if bench.needs_stems else "nothing is changed"
+        if bench.needs_cleanup:
+            missing = "the clean-up was not carried out yet"
         raise UnbakeError(f"source and repair are the same: {missing}", remedy="repair something first")
 
 

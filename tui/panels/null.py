@@ -63,7 +63,7 @@ class NullPanel(Instrument):
             *of_session(
                 bench.session,
                 bench.check,
-                needs_stems=bench.needs_stems,
+                needs_stems=bench.needs_stems and not bench.needs_cleanup,
                 stem_sum_dbfs=bench.stem_sum_dbfs,
                 unsteady=[each.file for each in used_by(bench.session)],
             ),

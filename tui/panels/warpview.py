@@ -32,6 +32,7 @@ from tui.desk import words
 from tui.desk.bench import Bench
 from tui.desk.timeline import Timeline
 from tui.panels import warpwords
+from tui.panels.hints import hint_lines
 from tui.panels.over import OverDesk
 from tui.widgets.line import Line, Piece, spread
 from tui.widgets.ruler import Ruler
@@ -269,32 +270,7 @@ class WarpView(OverDesk[None]):
 
     def _draw_keys(self) -> None:
         keymap = self._desk.workstation.keymap
-        width = self.size.width
-
-        def hint(parts: tuple[str, ...]) -> tuple[str, str]:
-            if len(parts) == 3:
-                return actions.brief_pair(parts[0], parts[1], keymap), parts[2]
-            title = parts[1] if len(parts) == 2 else actions.by_id(parts[0]).title
-            return actions.brief(parts[0], keymap), title
-
-        last = [hint(each) for each in LAST_HINTS]
-        lines: list[list[tuple[str, str]]] = [[] for _ in range(HINT_LINES)]
-        rooms = [width] * HINT_LINES
-        rooms[-1] -= sum(len(key) + len(title) + 3 for key, title in last)
-        for key, title in map(hint, HINTS):
-            for number_, room in enumerate(rooms):
-                cells = len(key) + len(title) + 3
-                if key and cells <= room:
-                    lines[number_].append((key, title))
-                    rooms[number_] -= cells
-                    break
-        lines[-1] += last
-        pieces: list[Piece] = []
-        for place, line in enumerate(lines):
-            if place:
-                pieces.append(("\n", ""))
-            for key, title in line:
-                pieces += [(f" {key}", "$accent bold"), (f" {title} ", QUIET)]
+        pieces = hint_lines(HINTS, LAST_HINTS, keymap, self.size.width, HINT_LINES)
         self.query_one(".keys", Static).update(Content.assemble(*pieces))
 
     def _draw_waves(self) -> None:
