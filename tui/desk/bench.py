@@ -78,7 +78,7 @@ class Bench:
     """The processor whose parameters are shown below it."""
     stems: dict[str, Path] = field(default_factory=dict)
     stems_of: StemRecipe | None = None
-    """What made the stems that are shown."""
+    """What made the stems that are shown, or what the store was asked for where there are none."""
     brought: dict[str, Path] = field(default_factory=dict)
     """Files of the stems that were brought, as they lie on the source."""
     brought_of: dict[str, Brought] = field(default_factory=dict)

@@ -193,20 +193,27 @@ class Editing(Moving):
         if editor is None or not self.editable():
             return
         try:
-            edit = editor.undo() if where == "undo" else editor.redo()
+            edit = self._undo(editor) if where == "undo" else self._redo(editor)
         except UnbakeError as error:
             self.say(error.what)
         else:
-            edit = self._past_pins(editor, where, edit)
             self.after_edit(f"{where}: {edit.what}")
 
     @staticmethod
-    def _past_pins(editor: Editor, where: str, edit: Edit) -> Edit:
-        """Goes on where only the outcome of a clean-up was noted, which is no edit of the engineer's."""
-        if where == "undo":
-            while edit.what == PINNED and editor.present.parent is not None:
-                edit = editor.undo()
-            return edit
+    def _undo(editor: Editor) -> Edit:
+        """Goes back one edit; what only notes the outcome of a clean-up is none of the engineer's, and goes with it."""
+        tree = editor.history
+        while tree.present is not None and tree.present.what == PINNED:
+            tree = tree.undo()
+        tree.undo()  # raises where nothing else comes before
+        while (edit := editor.undo()).what == PINNED:
+            pass
+        return edit
+
+    @staticmethod
+    def _redo(editor: Editor) -> Edit:
+        """Goes forward one edit, and takes the outcome of its clean-up along."""
+        edit = editor.redo()
         with contextlib.suppress(UnbakeError):
             after = editor.history.redo().present
             if after is not None and after.what == PINNED:

@@ -165,6 +165,7 @@ class Opening(Cleaning):
         self.take_over()
         note = functools.partial(recent.note, editor.path if editor.path.exists() else located.source)
         self.run_worker(note, thread=True, group="recent")
+        bench.stems_of = bench.recipe
         self.run_worker(functools.partial(self.look_for_stems, bench, editor.session), thread=True, group="stems")
         self.lay_brought()
         self.clean_up_soon()

@@ -150,11 +150,13 @@ class Proving(Painting, Filing):
         sent = session if whole else taken.without_networks_only(session)
         request = messages.CarryOutCleanup(sent, {name: str(path) for name, path in sounds.items()})
         bench.cleaning = True
+        self.paint()
         self.renew_cleanup()
         try:
             done: CleanedUp = await self.jobs.run(request, CLEANING)
         finally:
             bench.cleaning = False
+            self.paint()
             self.renew_cleanup()
         if self.bench is not bench:
             return
@@ -302,8 +304,8 @@ class Proving(Painting, Filing):
     def let_go_of_other_stems(self) -> None:
         """An undo may lead back to where other stems belong."""
         bench = self.bench
-        if bench.session is not None and bench.stems and bench.stems_of != bench.recipe:
-            bench.stems, bench.stem_sum_dbfs, bench.stems_of, bench.diagnosis = {}, None, None, None
+        if bench.session is not None and bench.stems_of != bench.recipe:
+            bench.stems, bench.stem_sum_dbfs, bench.stems_of, bench.diagnosis = {}, None, bench.recipe, None
             bench.damage = {target: found for target, found in bench.damage.items() if target == taken.SOURCE}
             look = functools.partial(self.look_for_stems, bench, bench.session)
             self.run_worker(look, thread=True, group="stems")

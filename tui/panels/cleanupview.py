@@ -49,6 +49,7 @@ ABREAST_FROM_CELLS = 108
 """From so many on, before, after and what is taken away stand side by side."""
 ABOUT_LINES = 2
 HINT_LINES = 2
+LOW_LINES = 18
 VIEWS = ("before", "after", "removed")
 VIEW_TITLES = {"before": "before", "after": "after", "removed": "taken away"}
 HINTS: tuple[Hint, ...] = (
@@ -115,6 +116,10 @@ class CleanupView(OverDesk[None]):
         & .view-title { background: $panel; }
         & #going-on { background: $surface; }
         & .keys { background: $panel; height: HINTS; width: 1fr; }
+    }
+    CleanupView.-low {
+        & #about { display: none; }
+        & #steps { max-height: 34%; }
     }
     """.replace("HINTS", str(HINT_LINES)).replace("ABOUT", str(ABOUT_LINES))
 
@@ -224,7 +229,8 @@ class CleanupView(OverDesk[None]):
         self.call_after_refresh(self.renew)
 
     def on_resize(self) -> None:
-        """Everything anew."""
+        """Everything anew; where there is little room, without what is said of the chosen line."""
+        self.set_class(self.size.height < LOW_LINES, "-low")
         self.call_after_refresh(self.renew)
 
     def on_screen_resume(self) -> None:
