@@ -28,7 +28,7 @@ SIDE: Final = 20
 """A click is held against so many blocks on either side,"""
 GUARD: Final = 2
 """but for the next ones, into which it reaches."""
-TOWERS_DB: Final = 13.0
+TOWERS_DB: Final = 15.0
 """By how much a click towers over what is around it, at a sensitivity of 5."""
 SENSITIVITY_DB: Final = 2.5
 """What one unit of sensitivity makes of that."""

@@ -194,8 +194,8 @@ class Dehummer(Cleaner[Dehum]):
         heard = 0
         for first in range(0, info.frames - frames + 1, hop):
             self.reader.seek(first)
-            spectrum = fft.rfft(self.reader.read(frames) * window)[:, :bins]
-            power = (np.square(spectrum.real) + np.square(spectrum.imag)).sum(axis=0) / window.sum() ** 2
+            spectrum = np.asarray(fft.rfft(self.reader.read(frames) * window))[:, :bins]
+            power = np.square(np.abs(spectrum)).sum(axis=0) / window.sum() ** 2
             if power.sum() > 1e-12:
                 levels = 10.0 * np.log10(power + 1e-20) + 160.0
                 counts[row, np.clip(levels / _LEVEL_DB, 0, _LEVELS - 1).astype(int)] += 1
@@ -385,7 +385,7 @@ class _Bank:
         self._taper = ramp * ramp[::-1]
 
     def _spectrum(self, row: Reals) -> Complexes:
-        return fft.rfft(row * self._taper)
+        return np.asarray(fft.rfft(row * self._taper))
 
     def _middles(self, numbers: NDArray[np.int64], freq_hz: float) -> NDArray[np.int64]:
         """The bin that each line is brought down by."""
@@ -404,7 +404,7 @@ class _Bank:
         bins = self._middles(numbers, freq_hz)[:, None] + offsets
         inside = (bins > 0) & (bins < len(spectrum))
         part = np.where(inside, spectrum[np.clip(bins, 0, len(spectrum) - 1)], 0.0) * self._band(freq_hz)
-        return fft.ifft(part, axis=1) * (2.0 * self._looks / self._frames) * self._slip(numbers, freq_hz)
+        return np.asarray(fft.ifft(part, axis=1)) * (2.0 * self._looks / self._frames) * self._slip(numbers, freq_hz)
 
     def _slip(self, numbers: NDArray[np.int64], freq_hz: float) -> Complexes:
         """From the bins' own frequencies to true harmonics."""
@@ -428,14 +428,14 @@ class _Bank:
         smooth = _notched(lines, there) if method == "notch" else _fitted(lines, numbers, there)
         lag = track.cycles_at(seconds) - freq_hz * self.seconds
         back = smooth * np.exp(2j * np.pi * np.outer(numbers, lag)) / self._slip(numbers, freq_hz)
-        part = fft.fft(back, axis=1)
+        part = np.asarray(fft.fft(back, axis=1))
         spectrum = np.zeros(self._frames // 2 + 1, dtype=complex)
         offsets = fft.fftfreq(self._looks, 1.0 / self._looks).astype(int)
         for one, middle in zip(part, self._middles(numbers, freq_hz), strict=True):
             bins = middle + offsets
             good = (bins > 0) & (bins < len(spectrum))
             np.add.at(spectrum, bins[good], one[good])
-        return fft.irfft(spectrum * (self._frames / (2.0 * self._looks)), self._frames)
+        return np.asarray(fft.irfft(spectrum * (self._frames / (2.0 * self._looks)), self._frames))
 
     def _in_file(self, row: Reals) -> NDArray[np.bool_]:
         """Which looks are at sound: before the file and after it there is none."""
@@ -449,7 +449,9 @@ class _Bank:
 def _notched(lines: Complexes, there: NDArray[np.bool_]) -> Complexes:
     """What is within the notch's width of 0 Hz, known from what is there alone."""
     low, high = NOTCH_HZ
-    taps = signal.firwin(2 * round(0.85 * LOOKS_HZ) + 1, 0.5 * (low + high), window=("kaiser", 4.5), fs=LOOKS_HZ)
+    half = round(0.85 * LOOKS_HZ)
+    cut = (low + high) / LOOKS_HZ
+    taps = np.kaiser(2 * half + 1, 4.5) * np.sinc(cut * np.arange(-half, half + 1))
     return _averaged(lines, np.broadcast_to(there.astype(float), lines.shape), taps)
 
 
@@ -485,7 +487,7 @@ def _offset(lines: Complexes, look: int) -> tuple[float, float]:
     size = round(WINDOW_SECONDS * LOOKS_HZ)
     low = int(np.clip(look - size // 2, 0, lines.shape[2] - size))
     part = lines[:, :, low : low + size] * np.hanning(size)
-    spectrum = np.square(np.abs(fft.fft(part, axis=2)))
+    spectrum = np.square(np.abs(np.asarray(fft.fft(part, axis=2))))
     apart = np.abs(fft.fftfreq(size, 1.0 / LOOKS_HZ))
     music = np.median(spectrum[:, :, (apart > 1.0) & (apart < 5.0)], axis=2) / math.log(2.0) + 1e-20
     time = (np.arange(size) - size // 2) / LOOKS_HZ
@@ -589,7 +591,7 @@ def _known(part: Complexes) -> tuple[Complexes, Reals]:
     """Mean of lines over a window, and what the square of that mean would be without them."""
     window = np.hanning(part.shape[2] + 2)[1:-1]
     mean = (part * window).sum(axis=2) / window.sum()
-    spectrum = np.square(np.abs(fft.fft(part * window, axis=2))) / window.sum() ** 2
+    spectrum = np.square(np.abs(np.asarray(fft.fft(part * window, axis=2)))) / window.sum() ** 2
     apart = np.abs(fft.fftfreq(part.shape[2], 1.0 / LOOKS_HZ))
     around = (apart > 1.9 / (part.shape[2] / LOOKS_HZ)) & (apart < 5.0)
     return mean, np.median(spectrum[:, :, around], axis=2) / math.log(2.0) + 1e-18

@@ -29,7 +29,7 @@ WINDOW_HOPS: Final = 2
 predictor that is to find it."""
 NOISE: Final = 1e-9
 """Added to the power that predictors are learnt from: the steps of 16 bit, about."""
-FILL_ORDER: Final = 64
+FILL_ORDER: Final = 200
 FILL_CONTEXT: Final = 1536
 """Gaps are filled from so many frames on either side at 44.1 kHz."""
 FILL_PASSES: Final = 3
@@ -62,9 +62,9 @@ def predictors(samples: Samples, order: int, hop: int) -> NDArray[np.float64]:
     hops = max(1, -(-len(samples) // hop))
     padded = np.pad(samples, (0, hops * hop - len(samples) + window))
     frames = np.lib.stride_tricks.sliding_window_view(padded, window)[: hops * hop : hop] * np.hanning(window)
-    spectra = fft.rfft(frames, 2 * window)
-    power = np.square(spectra.real) + np.square(spectra.imag)
-    correlations = np.ascontiguousarray(fft.irfft(power)[:, : order + 1])
+    spectra = np.asarray(fft.rfft(frames, 2 * window))
+    power = np.square(np.abs(spectra))
+    correlations = np.ascontiguousarray(np.asarray(fft.irfft(power))[:, : order + 1])
     correlations[:, 0] = correlations[:, 0] * (1.0 + 1e-9) + NOISE
     return _kernels().levinson(correlations)
 
@@ -97,8 +97,8 @@ def fill(
         return sound[first:last]
     window = np.hanning(len(sound) + 2)[1:-1]
     for _ in range(passes):
-        spectrum = fft.rfft(sound * window, 2 * len(sound))
-        correlation = fft.irfft(np.square(np.abs(spectrum)), 2 * len(sound))[: order + 1]
+        spectrum = np.asarray(fft.rfft(sound * window, 2 * len(sound)))
+        correlation = np.asarray(fft.irfft(np.square(np.abs(spectrum)), 2 * len(sound)))[: order + 1]
         if correlation[0] <= 0.0:
             break
         correlation[0] = correlation[0] * (1.0 + 1e-9) + 1e-15
@@ -119,7 +119,7 @@ def _least_error(sound: Samples, first: int, last: int, filter_: Samples) -> Sam
     apart = np.abs(np.subtract.outer(np.arange(frames), np.arange(frames)))
     matrix = np.where(apart <= order, shared[np.minimum(apart, order)], 0.0)
     matrix[np.diag_indices(frames)] *= 1.0 + 1e-10
-    return np.linalg.solve(matrix, wanted)
+    return np.asarray(np.linalg.solve(matrix, wanted), dtype=np.float64)
 
 
 class Section(NamedTuple):
