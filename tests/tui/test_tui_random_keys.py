@@ -19,6 +19,7 @@ from tui import actions
 from tui.desk.screen import Desk
 from tui.panels.ask import Ask, Typed
 from tui.panels.blind import BlindPanel
+from tui.panels.cleanup import CleanupPanel
 from tui.panels.form import Form
 from tui.panels.panel import Panel
 from tui.panels.warp import WarpPanel
@@ -42,7 +43,8 @@ class MoodyWorker(InProcessWorker):
     def submit(self, request: messages.Request) -> int:
         if isinstance(request, messages.MakeStems) and request.session.separation.stems_from is not None:
             return super().submit(request)
-        if not isinstance(request, (messages.MakeStems, messages.ExportStems, messages.Examine)):
+        long = (messages.MakeStems, messages.ExportStems, messages.Examine, messages.CarryOutCleanup)
+        if not isinstance(request, (*long, messages.FindDamage)):
             return super().submit(request)
         number = next(self._numbers)
         answers: list[Callable[[], messages.Answer]] = [
@@ -64,7 +66,7 @@ def keys_for(screen: object, rng: random.Random) -> str:
         return rng.choice(("escape", "r", "s", "w", "t", "c"))
     if not isinstance(screen, Desk) and rng.random() < 0.4:
         return "escape"  # or most keys would go into panels
-    homes = {Form: "form", Panel: "list", BlindPanel: "blind", WarpPanel: "warp"}
+    homes = {Form: "form", Panel: "list", BlindPanel: "blind", WarpPanel: "warp", CleanupPanel: "cleanup"}
     where = next((name for home, name in homes.items() if isinstance(screen, home)), "desk")
     choices = [each for each in actions.ACTIONS if each.where == where and each.id not in OTHER_DOCUMENTS]
     if where == "desk" and rng.random() < 0.5:

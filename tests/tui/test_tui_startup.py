@@ -61,7 +61,7 @@ async def use():
         await pilot.press("3", "e", "j", "comma")
         await until(lambda: desk.bench.check and desk.bench.check.passed)
         await pilot.press("v")
-        for panel in ("S", "P", "N", "T", "H", "M", "I", "B", "R", "!", "?", ":", "o"):
+        for panel in ("S", "P", "N", "T", "C", "H", "M", "I", "B", "R", "!", "?", ":", "o"):
             await pilot.press(panel)
             await until(lambda: app.screen is not desk)
             await pilot.pause()
