@@ -76,9 +76,11 @@ class Levels:
         self.band_db = band_db
         self._bins: dict[int, list[int]] = {}
         self._depths: dict[int, NDArray[np.int64]] = {}
+        self._any: bool | None = None
 
     def add(self, heights: NDArray[np.float64], peak: float, tops: Tops) -> None:
         """Counts the tops of a segment with that peak."""
+        self._any = None
         key = self._bin(peak)
         if (tops.flat or tops.round) and (key in self._bins or len(self._bins) < MOST_LEVELS):
             known = self._bins.setdefault(key, [0, 0, 0])
@@ -111,6 +113,12 @@ class Levels:
         fewest, share = (FEWEST_SOFT, SHARE_SOFT) if self.band_db else (FEWEST, SHARE)
         enough = tops.flat >= fewest or (not self.band_db and tops.flat >= 2 and tops.longest > CLIP_RUN)
         return enough and tops.flat >= share * (tops.flat + tops.round)
+
+    def any_clipped(self) -> bool:
+        """Whether any level is a clip level."""
+        if self._any is None:
+            self._any = any(self.clipped(self._level(key)) for key in self._bins)
+        return self._any
 
     def best(self, *, clipped: bool = False) -> Tops:
         """The tops at the level that looks most like clipping, or of those that were clipped that with the most."""
@@ -246,7 +254,7 @@ class Detector:
         exact, *soft = self._levels[channel][side]
         if exact.clipped(peak):
             return exact.threshold(peak)
-        if exact.best(clipped=True).flat:
+        if exact.any_clipped():
             # wider bands around a peak here would catch the exact level of another segment
             return None
         return next((levels.threshold(peak) for levels in soft if levels.clipped(peak)), None)

@@ -14,17 +14,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from core.audio.formats import Block
 
-    from core.audio.formats import Block
-
-Signs = NDArray["np.int8"] if TYPE_CHECKING else object
+Signs = NDArray[np.int8]
 """+1 where a sample was clipped from above, -1 from below, 0 where it was not: int8 [channels, frames]."""
 
 FRAME_SECONDS: Final = 0.046
