@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from tui_player import FakePlayer
 
 from core import recent
 from core.audition import messages as player
+from core.cleanup import proposal
+from core.cleanup.cleaner import Finding as Damage
 from core.diagnosis.findings import Diagnosis, Finding
 from core.diagnosis.fitting import FittedPreset
 from core.errors import UnbakeError
@@ -105,12 +107,19 @@ class Album:
     async def press(self, *keys: str) -> None:
         await self.driver.press(*keys)
 
-    async def take(self, name: str, *, meanwhile: str = "asking", over: Callable[[], Screen] | None = None) -> None:
+    async def take(
+        self,
+        name: str,
+        *,
+        meanwhile: str = "asking",
+        over: Callable[[], Screen] | None = None,
+        sizes: Sequence[tuple[int, int]] = SIZES,
+    ) -> None:
         """Takes what is on the screen, at every size; workers of the group `meanwhile` may still be at it.
 
         With `over` such a screen is laid over it each time.
         """
-        for size in SIZES:
+        for size in sizes:
             await self.driver.pilot.resize_terminal(*size)
             if over is not None:
                 # what lies below finds out whether it needs a scrollbar when it comes to it: let it come to rest first
@@ -316,6 +325,26 @@ def _fitted(preset: Preset, session: Session, stems: Mapping[str, Path]) -> Oper
     quiet = "the build-up is more likely on the bass alone; nothing is done"
     told += [Value(f"strips.other.chain[0].{name}", "low_mid_excess", None, quiet) for name in values]
     return FittedPreset(fitted, tuple(told))
+
+
+async def test_the_clean_up_bench(album, session_with, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proposal, "findings", _damage)
+    async with album(session_with([])) as pictures:
+        await pictures.press("C", "p")
+        await pictures.driver.until(lambda: pictures.driver.desk.bench.damage, "the findings")
+        await pictures.press("v", "v")
+        await pictures.take("clean-up", sizes=((80, 24), (120, 36)))
+
+
+def _damage(path: Path) -> Operation[tuple[Damage, ...]]:
+    """Damage that does not hang on the last figure of a measurement."""
+    yield Progress("looking", 1, 1)
+    assert path.exists()
+    return (
+        Damage(type="declip", found=False, confidence=0.0, detail="no flat tops that share a level"),
+        Damage(type="declick", found=True, confidence=0.62, detail="31 clicks, 0.4 a second; they may be of the drums"),
+        Damage(type="dehum", found=True, confidence=0.97, detail="50.02 Hz and 17 harmonics, -41 dBFS"),
+    )
 
 
 WHY = "about 4.1 dB at 283 Hz (chance 71%): 3 dB less is expected to bring the sum 1.8 dB nearer to what it was"
