@@ -28,14 +28,18 @@ SIDE: Final = 20
 """A click is held against so many blocks on either side,"""
 GUARD: Final = 2
 """but for the next ones, into which it reaches."""
-TOWERS_DB: Final = 15.0
+TOWERS_DB: Final = 13.0
 """By how much a click towers over what is around it, at a sensitivity of 5."""
+CLEAR_DB: Final = 9.0
+"""One click of a file, at the least, must do so by so much more: faint ones alone may be music."""
 SENSITIVITY_DB: Final = 2.5
 """What one unit of sensitivity makes of that."""
 OTHER_CHANNEL_DB: Final = 8.0
 """A channel is held to so much less where the other one has a click."""
 EDGE_DB: Final = 10.0
 """A click reaches as far as it is so much over the median around it."""
+LOUD_PART: Final = 0.3
+"""Or, where that is too far, over this share of its height."""
 HOLE: Final = 12
 PAD: Final = 2
 NEAR: Final = 40
@@ -70,6 +74,11 @@ class Declicker(Cleaner[Declick]):
         if not count:
             return Finding(type="declick", found=False, confidence=0.0, detail="no clicks")
         over = highest[len(highest) // 10] - _threshold_db(self.step)
+        if highest[0] < _threshold_db(self.step) + CLEAR_DB:
+            several = "1 place" if count == 1 else f"{count} places"
+            return Finding(
+                type="declick", found=False, confidence=0.0, detail=f"{several} like faint clicks, none of them clear"
+            )
         minutes = info.seconds / 60.0
         return Finding(
             type="declick",
@@ -167,20 +176,27 @@ def _towers_db(peaks: Samples) -> Samples:
 
 
 def _extent(smaller: Samples, middle: int, on: Grid, longest: int) -> tuple[int, int]:
-    """How far a click reaches around its highest error of prediction."""
+    """How far a click reaches around its highest error of prediction; where that is too far, its loud part."""
     reach = longest + on.frames(FAR)
     low, high = max(0, middle - reach), min(len(smaller), middle + reach)
     part = smaller[low:high]
-    over = part > np.median(part) * 10.0 ** (EDGE_DB / 20.0) + 1e-5
+    edge, pad = float(np.median(part)) * 10.0 ** (EDGE_DB / 20.0) + 1e-5, on.frames(PAD)
+    while True:
+        first, last = _run(part > edge, middle - low, on.frames(HOLE))
+        if last - first + 2 * pad <= longest or edge > LOUD_PART * part[middle - low]:
+            return max(0, low + first - pad), min(len(smaller), low + last + pad)
+        edge *= 1.5
+
+
+def _run(over: NDArray[np.bool_], middle: int, hole: int) -> tuple[int, int]:
+    """The run of frames that `middle` lies in, holes of up to `hole` frames included."""
     frames = np.flatnonzero(over)
     if not len(frames):
         return middle, middle + 1
-    hole = on.frames(HOLE)
     breaks = np.flatnonzero(np.diff(frames) > hole)
     starts, ends = frames[np.r_[0, breaks + 1]], frames[np.r_[breaks, len(frames) - 1]]
-    number = max(0, int(np.searchsorted(starts, middle - low, "right")) - 1)
-    pad = on.frames(PAD)
-    return max(0, low + int(starts[number]) - pad), min(len(smaller), low + int(ends[number]) + 1 + pad)
+    number = max(0, int(np.searchsorted(starts, middle, "right")) - 1)
+    return int(starts[number]), int(ends[number]) + 1
 
 
 def _with_dropout(row: Samples, first: int, last: int, longest: int) -> tuple[int, int]:

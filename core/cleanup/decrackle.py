@@ -33,6 +33,8 @@ SENSITIVITY: Final = 1.12
 """Each unit divides that by so much."""
 EDGE: Final = 0.3
 """A tick reaches as far as it is over this share of its height."""
+NEAR: Final = 256
+"""Ticks are filled from so many frames on either side."""
 OFTEN: Final = 8.0
 """Crackle is so many ticks a second,"""
 OFTEN_SHARE: Final = 0.4
@@ -96,7 +98,7 @@ class Decrackler(Cleaner[Decrackle]):
             for row, ticks in zip(block, self._ticks(section), strict=True):
                 for first, last in zip((ticks.firsts - section.at).tolist(), (ticks.lasts - section.at).tolist(),
                                        strict=True):  # fmt: skip
-                    row[first:last] = fill(row, first, last, on, order=on.order, passes=1)
+                    row[first:last] = fill(row, first, last, on, order=on.order, passes=1, around=NEAR)
             yield block[:, section.first - section.at : section.last - section.at]
 
     def _sections(self) -> Iterator[Section]:

@@ -65,11 +65,10 @@ WHOLE: Final = 0.05
 """A delay that was found so near to a whole number of frames is one."""
 HALF_TAPS: Final = 32
 KAISER_BETA: Final = 8.0
-STEADIEST: Final = 0.16
-"""Sections differ from each other by so much at least (nepers; music and speech: 0.2 to 0.45, tones that never end less
-than 0.15). What is always the same can't tell a reflection from a partial."""
-ROUGHEST: Final = 1.2
-"""Standard deviation of a section's log spectrum: 0.4 to 0.8 for music and speech, 2 for the lines of exact loops."""
+STEADIEST: Final = 0.32
+"""Of what a log spectrum's bins differ from each other (standard deviation), such a share changes from section to section
+at least: 0.4 to 0.8 in music and speech, under 0.3 in oscillators and exact loops, which can't tell a reflection from
+a partial."""
 TINY: Final = 1e-30
 BESIDE_S: Final = 0.0003
 LEAST_BINS: Final = 24
@@ -195,11 +194,12 @@ class _Cepstra:
             return
         logs, weights = np.array(self._logs, np.float64), np.array(self._weights, np.float64)
         shares = weights.mean(axis=1)
-        sounding = (shares >= 0.1 * max(shares.max(), 1e-3)) & (logs.std(axis=1) <= ROUGHEST)
+        sounding = shares >= 0.1 * max(shares.max(), 1e-3)
         self._logs, self._weights = list(logs[sounding]), list(weights[sounding])
         if not self._logs:
             return
-        self._moves = float(np.mean(np.std(logs[sounding] * weights[sounding], axis=0)))
+        counted = logs[sounding] * weights[sounding]
+        self._moves = float(np.mean(np.std(counted, axis=0)) / max(float(np.std(counted)), TINY))
         usual = np.median(weights[sounding], axis=0)
         counting = np.flatnonzero(usual > 0.5)
         top = int(counting[-1]) + 1 if len(counting) else 0

@@ -31,7 +31,7 @@ NOISE: Final = 1e-9
 """Added to the power that predictors are learnt from: the steps of 16 bit, about."""
 FILL_ORDER: Final = 200
 FILL_CONTEXT: Final = 1536
-"""Gaps are filled from so many frames on either side at 44.1 kHz."""
+"""Gaps are filled from so many frames on either side, at 44.1 kHz, if nothing else is asked."""
 FILL_PASSES: Final = 3
 
 
@@ -77,7 +77,13 @@ def unforetold(samples: Samples, on: Grid) -> tuple[Samples, Samples]:
 
 
 def fill(
-    samples: Samples, first: int, last: int, on: Grid, order: int = FILL_ORDER, passes: int = FILL_PASSES
+    samples: Samples,
+    first: int,
+    last: int,
+    on: Grid,
+    order: int = FILL_ORDER,
+    passes: int = FILL_PASSES,
+    around: int = FILL_CONTEXT,
 ) -> Samples:
     """What belongs into frames `first` up to `last`, from the sound around: float64 [last - first].
 
@@ -85,7 +91,7 @@ def fill(
     R. Veldhuis, L. Vries, "Adaptive interpolation of discrete-time signals that can be modeled as autoregressive
     processes" (IEEE Trans. ASSP 34/2, 1986).
     """
-    context = on.frames(FILL_CONTEXT)
+    context = on.frames(around)
     low, high = max(0, first - context), min(len(samples), last + context)
     sound = samples[low:high].copy()
     first, last = first - low, last - low
@@ -96,9 +102,10 @@ def fill(
     if order < 1:
         return sound[first:last]
     window = np.hanning(len(sound) + 2)[1:-1]
+    size = fft.next_fast_len(len(sound) + order + 1, real=True)
     for _ in range(passes):
-        spectrum = np.asarray(fft.rfft(sound * window, 2 * len(sound)))
-        correlation = np.asarray(fft.irfft(np.square(np.abs(spectrum)), 2 * len(sound)))[: order + 1]
+        spectrum = np.asarray(fft.rfft(sound * window, size))
+        correlation = np.asarray(fft.irfft(np.square(np.abs(spectrum)), size))[: order + 1]
         if correlation[0] <= 0.0:
             break
         correlation[0] = correlation[0] * (1.0 + 1e-9) + 1e-15

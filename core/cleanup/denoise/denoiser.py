@@ -10,7 +10,6 @@ import numpy as np
 
 from core.cleanup.cleaner import Cleaner, Finding
 from core.cleanup.denoise.profile import found_in, learnt_from, mean_square
-from core.cleanup.denoise.spectra import window_frames
 from core.cleanup.denoise.suppress import suppressed
 from core.session.cleaning import Denoise
 
@@ -37,8 +36,9 @@ MOST: Final = 0.7
 class Denoiser(Cleaner[Denoise]):
     """Noise that is the same from the first frame to the last, such as hiss and room tone.
 
-    `confidence` is how much of the spectrum a floor of noise was heard in (1 - exp(-10 share), of quarter-octave bands;
-    1 for a stretch that was named), by how clearly it is worth removing (a logistic curve around an SNR of 50 dB).
+    `confidence` is how much of the spectrum a floor of noise was heard in (1 - exp(-10 share), of quarter-octave bands),
+    times how clearly what was heard there is worth removing (a logistic curve around an SNR of 50 dB); 1 for a stretch
+    that was named.
     """
 
     version = "1"
@@ -61,20 +61,23 @@ class Denoiser(Cleaner[Denoise]):
             profile = yield from found_in(self.reader)
         if profile is None:
             return self._not_found(0.0, self._why_none())
-        noise_db, snr_db = _db(profile.noise_power), snr_of(profile)
-        evidence = 1.0 if named else 1.0 - math.exp(-BANDS_AS_EVIDENCE * float(profile.heard.mean()))
-        confidence = evidence if named else evidence / (1.0 + math.exp((snr_db - HIGHEST_SNR_DB) / SNR_SPREAD_DB))
+        noise_db, snr_db = _db(profile.noise_power), snr_of(profile.signal_power, profile.noise_power)
+        # what was only concluded from other bands is no reason to do anything
+        sure_db, sure_snr_db = _db(profile.heard_power), snr_of(profile.signal_power, profile.heard_power)
+        evidence = 1.0 - math.exp(-BANDS_AS_EVIDENCE * float(profile.heard.mean()))
+        worth = 1.0 / (1.0 + math.exp((sure_snr_db - HIGHEST_SNR_DB) / SNR_SPREAD_DB))
+        confidence = 1.0 if named else evidence * worth
         figures = {
             "noise_dbfs": noise_db,
             "snr_db": snr_db,
             "heard_in_bands": float(profile.heard.sum()),
             "bands": float(len(profile.heard)),
         }
-        if not named and noise_db < QUIETEST_DBFS:
-            detail = f"the floor is at {noise_db:.0f} dBFS, no louder than dither"
+        if not named and sure_db < QUIETEST_DBFS:
+            detail = f"the floor is at {sure_db:.0f} dBFS, no louder than dither"
             return self._not_found(min(confidence, 0.1), detail, figures)
-        if not named and snr_db > HIGHEST_SNR_DB:
-            detail = f"the floor is at {noise_db:.0f} dBFS, {snr_db:.0f} dB under the music"
+        if not named and sure_snr_db > HIGHEST_SNR_DB:
+            detail = f"the floor is at {sure_db:.0f} dBFS, {sure_snr_db:.0f} dB under the music"
             return self._not_found(confidence, detail, figures)
         self._profile = profile
         return Finding(
@@ -102,12 +105,11 @@ class Denoiser(Cleaner[Denoise]):
         return "no steady floor of noise is heard under the sound"
 
 
-def snr_of(profile: Profile) -> float:
-    """What is left of the file without its noise, over the noise, in dB; `-SILENT_DB` at the most."""
-    noise = profile.noise_power
-    if noise <= 0.0:
+def snr_of(signal_power: float, noise_power: float) -> float:
+    """What is left of a file without its noise, over the noise, in dB, of their mean squares; 200 dB at the most."""
+    if noise_power <= 0.0:
         return -SILENT_DB
-    return max(SILENT_DB, 10.0 * math.log10(max(profile.signal_power / noise - 1.0, 1e-20)))
+    return min(-SILENT_DB, 10.0 * math.log10(max(signal_power / noise_power - 1.0, 1e-20)))
 
 
 def kind_of(profile: Profile, sample_rate: int) -> str:

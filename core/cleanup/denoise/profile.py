@@ -21,7 +21,7 @@ import numpy as np
 from scipy import special
 
 from core.audio.formats import BLOCK_FRAMES
-from core.cleanup.denoise.spectra import read_padded, spectra, turned, window_frames
+from core.cleanup.denoise.spectra import Padded, spectra, turned, window_frames
 from core.errors import UnbakeError
 from core.events import Operation, Progress
 
@@ -54,23 +54,28 @@ EDGE: Final = (0.02, 0.75)
 """Quantiles of the scatter of noise between which the cells of the edge are counted."""
 FLATNESS: Final = -float(np.euler_gamma)
 """Mean logarithm less logarithm of the mean of an exponential distribution."""
-FLATNESS_OFF: Final = 0.15
+FLATNESS_OFF: Final = 0.07
 """How far that of the edge may be off."""
-SLOPING_OFF: Final = 0.3
+SLOPING_OFF: Final = 0.25
 SLOPING_BINS: Final = 7
 """In bands that begin below this bin the spectrum may slope within the band, which is less flat."""
 SETTLING: Final = 4
 SURE_CELLS: Final = 20
-SURE_SHARE: Final = 0.25
+SURE_SHARE: Final = 0.1
+SURE_SHARE_A_DB: Final = 0.2
 SURE_OFF: Final = 0.06
-"""Of an edge that is believed by itself."""
-RUN_SHARE: Final = 0.05
+"""Of an edge that is believed by itself: its share of the cells is at least the first, and the second by its width."""
+RUN_SHARE: Final = 0.15
 RUN_BANDS: Final = 4
-RUN_DB: Final = 2.0
-"""Edges of such a share are believed in so many bands side by side, each no further than that from the next."""
-APART_DB: Final = 2.0
+RUN_DB: Final = 4.5
+RUN_BEND_DB: Final = 2.0
+"""Edges of such a share are believed in so many bands side by side whose level changes by no more than the first from
+one to the next, and this change itself by no more than the second."""
+NEAR_BANDS: Final = 3
+APART_DB: Final = 1.5
 APART_DB_AN_OCTAVE: Final = 4.0
-"""How far the level of others may be from that of the nearest band that is believed."""
+"""How near, and how far apart in level, the nearest band that is believed may be for others. The lowest band, which is
+wide in octaves and less flat, must lie beside it."""
 CORRELATED_BINS: Final = 1.5
 CORRELATED_WINDOWS: Final = 1.15
 """How many bins, and windows half overlapped, count for one: sums of squared correlations of the sine window."""
@@ -80,6 +85,7 @@ SLOPE_DB: Final = (-4.0, 4.0)
 DOUBT_DB: Final = 1.0
 """Per octave away from the last band that was heard, it is taken to be less by so much."""
 SLOPE_OCTAVES: Final = 3.0
+SLOPE_SPAN_OCTAVES: Final = 1.0
 SMOOTH: Final = 0.03
 """The profile is smoothed over such a share of the frequency."""
 SMOOTH_BINS: Final = 2
@@ -105,6 +111,12 @@ class Profile(NamedTuple):
     def noise_power(self) -> float:
         """Mean square of the noise, mean over the channels."""
         return mean_square(self.power)
+
+    @property
+    def heard_power(self) -> float:
+        """The same of the bands alone that it was heard in."""
+        heard = np.pad(np.repeat(self.heard, np.diff(self.edges)), 1, mode="edge")
+        return mean_square(np.where(heard, self.power, 0.0))
 
 
 def mean_square(power: NDArray[np.float64]) -> float:
@@ -265,22 +277,26 @@ class Levels:
         edges = [self._floor(band) for band in range(len(self._counts))]
         level_db, cells, off = (np.array(each) for each in zip(*edges, strict=True))
         share = cells / np.maximum(1, self._counts.sum(axis=1))
-        flat = (cells >= SURE_CELLS) & (np.abs(off) <= SURE_OFF)
-        heard = flat & ((share >= SURE_SHARE) | _in_run(flat & (share >= RUN_SHARE), level_db))
+        widths_db = np.array([np.ptp(self._edge(0.0, band)) for band in range(len(edges))])
+        many = cells >= SURE_CELLS
+        sure = many & (np.abs(off) <= SURE_OFF) & (share >= np.maximum(SURE_SHARE, SURE_SHARE_A_DB * widths_db))
+        heard = sure | _in_run(many & (np.abs(off) <= FLATNESS_OFF) & (share >= RUN_SHARE), level_db)
         if not heard.any():
             return None
         octaves = np.log2(np.sqrt(self.edges[:-1] * self.edges[1:]))
-        open_ = (cells > 0.0) & ~heard
-        while open_.any():
-            away = np.abs(octaves[:, None] - octaves[heard])
-            nearest = away.argmin(axis=1)
-            distance = np.where(open_, away.min(axis=1), np.inf)
+        unsure = (cells > 0.0) & ~heard
+        while unsure.any():
+            away = np.abs(np.subtract.outer(np.arange(len(heard)), np.flatnonzero(heard)))
+            nearest = np.flatnonzero(heard)[away.argmin(axis=1)]
+            distance = np.where(unsure, away.min(axis=1), len(heard))
             band = int(distance.argmin())
-            open_[band] = False
-            apart_db = abs(level_db[band] - level_db[heard][nearest[band]])
-            heard[band] = apart_db <= APART_DB + APART_DB_AN_OCTAVE * distance[band]
+            unsure[band] = False
+            apart_db = abs(level_db[band] - level_db[nearest[band]])
+            most_db = APART_DB + APART_DB_AN_OCTAVE * abs(octaves[band] - octaves[nearest[band]])
+            near = 1 if self.edges[band] < SLOPING_BINS else NEAR_BANDS
+            heard[band] = distance[band] <= near and apart_db <= most_db
         lowest_db = np.array([self._lowest_db(band) for band in range(len(edges))])
-        return Floors(_gone_on(np.where(heard, level_db, lowest_db), heard, self.edges), heard, cells)
+        return Floors(_gone_on(np.where(heard, level_db, lowest_db), heard, cells, self.edges), heard, cells)
 
     def profile(self, floors: Floors) -> NDArray[np.float64]:
         """Power of the noise in each bin, float64 [seen, bins].
@@ -365,12 +381,12 @@ class Levels:
 def _in_run(good: NDArray[np.bool_], level_db: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which bands are good ones among good ones, their levels going on smoothly."""
     found = np.zeros(len(good), dtype=bool)
-    first = 0
-    for band in range(len(good) + 1):
-        last = band == len(good)
-        if last or not good[band] or (band > first and abs(level_db[band] - level_db[band - 1]) > RUN_DB):
-            found[first:band] |= band - first >= RUN_BANDS
-            first = band if not last and good[band] else band + 1
+    for first in range(len(good) - RUN_BANDS + 1):
+        run = slice(first, first + RUN_BANDS)
+        if good[run].all():
+            steps = np.diff(level_db[run])
+            smooth = np.abs(steps).max() <= RUN_DB and np.abs(np.diff(steps)).max() <= RUN_BEND_DB
+            found[run] |= bool(smooth)
     return found
 
 
@@ -395,7 +411,9 @@ def _db_of_kept(row: int) -> float:
     return LOWEST_DB + row / KEPT_STEPS_A_DB
 
 
-def _gone_on(level_db: NDArray[np.float64], heard: NDArray[np.bool_], edges: NDArray[np.int64]) -> NDArray[np.float64]:
+def _gone_on(
+    level_db: NDArray[np.float64], heard: NDArray[np.bool_], cells: NDArray[np.float64], edges: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """Levels of the bands, those that were not heard between or beyond those that were.
 
     Between them they lie on a straight line over the logarithm of the frequency, beyond them they go on as they went
@@ -406,9 +424,12 @@ def _gone_on(level_db: NDArray[np.float64], heard: NDArray[np.bool_], edges: NDA
     course = np.interp(octaves, octaves[known], level_db[known])
     for end, beyond in ((known[0], octaves < octaves[known[0]]), (known[-1], octaves > octaves[known[-1]])):
         near = known[np.abs(octaves[known] - octaves[end]) <= SLOPE_OCTAVES]
+        span = float(np.ptp(octaves[near]))
         slope = 0.0
-        if np.ptp(octaves[near]) > 0.5:
-            slope = float(np.clip(np.polyfit(octaves[near], level_db[near], 1)[0], *SLOPE_DB))
+        if span > 0.0:
+            line = np.polyfit(octaves[near], level_db[near], 1, w=np.sqrt(cells[near]))
+            # what is known of little is believed less
+            slope = float(np.clip(line[0] * span / (span + SLOPE_SPAN_OCTAVES), *SLOPE_DB))
         away = octaves[beyond] - octaves[end]
         course[beyond] = level_db[end] + slope * away - DOUBT_DB * np.abs(away)
     return np.where(heard, level_db, np.maximum(np.minimum(course, level_db), LOWEST_DB))
@@ -440,10 +461,11 @@ def _powers(
     hop = size // 2
     windows = max(0, (last - first - size) // hop + 1)
     batch = CELL_WINDOWS * max(1, BLOCK_FRAMES // (CELL_WINDOWS * hop))
+    padded = Padded(reader)
     for at in range(0, windows, batch):
         count = min(batch, windows - at)
         start = first + at * hop
-        sound = read_padded(reader, start, start + (count - 1) * hop + size)
+        sound = padded.read(start, start + (count - 1) * hop + size)
         yield start + count * hop, *_powers_of(sound, size, hop)
 
 

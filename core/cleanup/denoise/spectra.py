@@ -39,15 +39,27 @@ def spectra(sound: Block, size: int, hop: int) -> NDArray[np.complex128]:
     return fft.rfft(sliding_window_view(sound, size, axis=1)[:, ::hop] * window(size))
 
 
-def read_padded(reader: AudioReader, first: int, last: int) -> Block:
-    """Frames `first` to `last` of a file, with zeros before its beginning and behind its end."""
-    frames = reader.info.frames
-    start, stop = min(max(first, 0), frames), min(max(last, 0), frames)
-    out = np.zeros((reader.info.channels, last - first))
-    if stop > start:
-        reader.seek(start)
-        out[:, start - first : stop - first] = reader.read(stop - start)
-    return out
+class Padded:
+    """A file with zeros before its beginning and behind its end, of which overlapping stretches are read in order.
+
+    What two stretches share is kept, so that the reader never goes back from the second on.
+    """
+
+    def __init__(self, reader: AudioReader) -> None:
+        self._reader = reader
+        self._start = 0
+        self._kept = np.zeros((reader.info.channels, 0))
+
+    def read(self, first: int, last: int) -> Block:
+        """Frames `first` up to `last`, `first` no less than that of the stretch before."""
+        frames = self._reader.info.frames
+        start, stop = min(max(first, 0), frames), min(max(last, 0), frames)
+        shared = self._kept[:, start - self._start :] if self._kept.shape[1] else self._kept
+        if start + shared.shape[1] != self._reader.frame:
+            self._reader.seek(start + shared.shape[1])
+        fresh = self._reader.read(max(0, stop - start - shared.shape[1]))
+        self._start, self._kept = start, np.concatenate([shared, fresh], axis=1)
+        return np.pad(self._kept, ((0, 0), (start - first, last - stop)))
 
 
 def turned(sound: NDArray[np.float64], middle: bool) -> NDArray[np.float64]:

@@ -22,7 +22,7 @@ import numba
 import numpy as np
 from scipy import fft, special
 
-from core.cleanup.denoise.spectra import read_padded, spectra, turned, window, window_frames
+from core.cleanup.denoise.spectra import Padded, spectra, turned, window, window_frames
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,12 +59,13 @@ def suppressed(
     windows = (frames + lead + hop - 1) // hop
     estimate = Estimate(power)
     shape, floor = window(size) * (2.0 / HOPS), 10.0 ** (-reduction_db / 20.0)
+    padded = Padded(reader)
     tail = np.zeros((reader.info.channels, lead))
     for at in range(0, windows, BATCH):
         count = min(BATCH, windows - at)
         start = at * hop - lead
         ahead = min(AHEAD, windows - at - count)
-        sound = read_padded(reader, start, start + (count + ahead - 1) * hop + size)
+        sound = padded.read(start, start + (count + ahead - 1) * hop + size)
         heard = spectra(turned(sound, middle), size, hop)
         taken = heard[:, :count] * (1.0 - np.maximum(estimate.gains(heard, count), floor))
         removed = np.zeros((len(sound), (count - 1) * hop + size))

@@ -32,10 +32,13 @@ HIGHEST_HZ: Final = 16_000.0
 TOGETHER: Final = 2
 """Channels that are predicted from each other: pairs, so that six cost three times as much as two."""
 
-SHORTEST_S: Final = 0.29
-"""Dry voices and drums die away faster than this."""
-MARGIN_S: Final = 0.025
-MUSIC_DB: Final = -20.0
+SHORTEST_S: Final = 0.28
+"""Dry voices and drums die away faster than this,"""
+MARGIN_S: Final = 0.02
+"""and it is three to one for a room where it takes so much longer."""
+BANDS_TELL: Final = (0.0, 0.6, 0.85, 0.95, 1.0)
+"""What decays in so many bands are worth."""
+MUSIC_DB: Final = -14.0
 """Who has more bass than this is music, and its reverberation most likely meant."""
 MOST_MUSIC: Final = 0.7
 
@@ -108,13 +111,10 @@ class Dereverberator(Cleaner[Dereverb]):
 
 
 def _confidence(heard: room.Heard) -> float:
-    """How far the fastest decays are over those of dry sounds, how many there are, and whether the bands agree."""
-    if not heard.bands:
-        return 0.0
-    long = 1.0 / (1.0 + math.exp(-min(max((heard.rt60_s - SHORTEST_S) / MARGIN_S, -30.0), 30.0)))
+    """How far the fastest decays are over those of dry sounds, how many there are and in how many bands."""
+    over = min(max((heard.rt60_s - SHORTEST_S) / MARGIN_S, -30.0), 30.0)
     many = heard.decays / (heard.decays + 4.0)
-    alike = min(1.0, 2.0 / heard.spread)
-    sure = long * many * alike * (0.0, 0.6, 0.8, 0.95, 1.0)[heard.bands]
+    sure = many * BANDS_TELL[heard.bands] / (1.0 + math.exp(-over))
     return min(sure, MOST_MUSIC) if heard.bass_db > MUSIC_DB else sure
 
 
@@ -123,4 +123,4 @@ def _why(heard: room.Heard) -> str:
         return "too few sounds die away to hear a room"
     if heard.rt60_s < SHORTEST_S:
         return f"sounds die away in {heard.rt60_s:.2f} s, faster than a room lets them"
-    return f"decays of {heard.rt60_s:.2f} s are too few, or too different from band to band, for a room"
+    return f"decays of {heard.rt60_s:.2f} s, but too few of them to tell of a room"

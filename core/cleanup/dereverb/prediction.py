@@ -20,7 +20,7 @@ from core.separation.device import reckoning
 DELAY: Final = 2
 """Frames that lie between a frame and what it is predicted from (46 ms): direct sound and early reflections stay."""
 ITERATIONS: Final = 2
-LOADING: Final = 5e-3
+LOADING: Final = 1e-2
 """Of the mean of the diagonal: held notes are predicted best by themselves, and must not be taken for a room."""
 QUIETEST: Final = 1e-6
 """Power under the loudest of a bin that weighs as much as any below it."""

@@ -1,7 +1,7 @@
 """How fast sound dies away in a file: the room's reverberation time, heard without knowing what was played.
 
 A room can't be silent sooner than its reverberation lets it: the fastest decays are its own (R. Ratnam et al., "Blind
-estimation of reverberation time", JASA 114/5, 2003). They are taken where a band falls steadily by 12 dB or more, as
+estimation of reverberation time", JASA 114/5, 2003). They are taken where a band falls steadily by 15 dB or more, as
 H. Löllmann et al. do ("An improved algorithm for blind reverberation time estimation", IWAENC 2010).
 """
 
@@ -28,17 +28,19 @@ MOST_SECTIONS: Final = 12
 SMOOTH_S: Final = 0.02
 RISE_DB: Final = 0.3
 """A level that falls may rise so much from frame to frame."""
-LEAST_DB: Final = 12.0
+LEAST_DB: Final = 15.0
 DEPTH_DB: Final = 40.0
 """Decays begin no deeper than this under the loudest of their section."""
-SKIPPED_DB: Final = 2.0
-MEASURED_DB: Final = 27.0
+SKIPPED_DB: Final = 6.0
+"""The direct sound goes first, by so much; what is measured begins below,"""
+MEASURED_DB: Final = 18.0
+"""and ends here, before noise and the next sound."""
 FEWEST_FRAMES: Final = 4
 STRAIGHT: Final = 0.9
 """The share of the variance that a straight line explains."""
 FASTEST: Final = 0.15
 """The decay that is faster than all but such a share of them is the room's."""
-FEWEST_DECAYS: Final = 4
+FEWEST_DECAYS: Final = 3
 
 Levels = NDArray[np.float64]
 
@@ -49,9 +51,7 @@ class Heard(NamedTuple):
     rt60_s: float
     decays: int
     bands: int
-    """In how many bands there were enough of them,"""
-    spread: float
-    """and how much longer the longest of those is than the shortest (1: the same)."""
+    """In how many bands there were enough of them."""
     bass_db: float
     """The power under 110 Hz against all of it."""
 
@@ -75,9 +75,8 @@ def hear(reader: AudioReader) -> Operation[Heard]:
     enough = [each for each in decays if len(each) >= FEWEST_DECAYS]
     fastest = [float(np.quantile(each, FASTEST)) for each in enough]
     bass_db = 10.0 * math.log10((powers[0] + 1e-12 * powers[1] + 1e-30) / (powers[1] + 1e-30))
-    if not fastest:
-        return Heard(0.0, sum(map(len, decays)), 0, 1.0, bass_db)
-    return Heard(float(np.median(fastest)), sum(map(len, enough)), len(fastest), max(fastest) / min(fastest), bass_db)
+    rt60_s = float(np.median(fastest)) if fastest else 0.0
+    return Heard(rt60_s, sum(map(len, enough)), len(enough), bass_db)
 
 
 def _powers(block: Block, sample_rate: int) -> tuple[Levels, Levels, float]:

@@ -19,8 +19,9 @@ from core.cleanup.dereverb.frames import Frames, Spectra
 APART_S: Final = 0.07
 """What is younger is not late."""
 SMOOTH_S: Final = 0.04
-SHARE: Final = 0.3
-"""Of what sounds the late tail gets so much after the prediction on one channel; on two it leaves half of that."""
+SHARE: Final = 0.03
+"""Of what sounds late reverberation gets so much for every dB of reduction: who asks for more has more of it taken for
+tail. That is after a prediction on one channel; on two it leaves half as much."""
 DIRECTED: Final = 0.5
 
 Powers = NDArray[np.float64]
@@ -33,7 +34,7 @@ class TailSuppressor:
         self._apart = max(1, round(APART_S / frames.hop_s))
         self._fade = 10.0 ** (-6.0 * self._apart * frames.hop_s / rt60_s)
         self._floor = 10.0 ** (-reduction_db / 20.0)
-        self._share = SHARE / channels
+        self._share = min(1.0, SHARE * reduction_db) / channels
         self._keep = float(np.exp(-frames.hop_s / SMOOTH_S))
         silence = np.zeros(len(frames.hertz))
         self._smooth, self._before = silence, silence
