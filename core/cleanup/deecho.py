@@ -65,10 +65,10 @@ WHOLE: Final = 0.05
 """A delay that was found so near to a whole number of frames is one."""
 HALF_TAPS: Final = 32
 KAISER_BETA: Final = 8.0
-STEADIEST: Final = 0.32
-"""Of what a log spectrum's bins differ from each other (standard deviation), such a share changes from section to section
-at least: 0.4 to 0.8 in music and speech, under 0.3 in oscillators and exact loops, which can't tell a reflection from
-a partial."""
+STEADIEST: Final = 0.36
+"""Of what the bins of a log spectrum differ from each other (standard deviation), such a share changes from section to
+section at least: 0.45 to 0.8 in music and speech, 0.3 or less in most oscillators and exact loops, where nothing tells
+a reflection from a partial."""
 TINY: Final = 1e-30
 BESIDE_S: Final = 0.0003
 LEAST_BINS: Final = 24

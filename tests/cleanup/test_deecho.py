@@ -60,9 +60,10 @@ def band(rate: int = RATE, seconds: float = 6.0, channels: int = 2, seed: int = 
     sound = 0.003 * rng.standard_normal((channels, round(seconds * rate)))
     time = np.arange(sound.shape[1]) / rate
     for place in rng.integers(0, sound.shape[1], round(5 * seconds)):
-        freq_hz = rng.uniform(100, 700)
-        shape = np.where(time >= time[place], np.exp(-12 * (time - time[place])), 0.0)
-        sound += 0.03 * shape * (rng.standard_normal(sound.shape) + signal.sawtooth(2 * np.pi * freq_hz * time))
+        part = time[: min(rate, len(time) - place)]
+        tone = np.exp(-12 * part) * signal.sawtooth(2 * np.pi * rng.uniform(100, 700) * part)
+        noise = np.exp(-12 * part) * rng.standard_normal((channels, len(part)))
+        sound[:, place : place + len(part)] += 0.03 * (tone + noise)
     return sound
 
 
@@ -81,7 +82,7 @@ def test_a_reflection_in_music_and_speech_goes(
     data: Path, tmp_path: Path, name: str, delay_ms: float, level_db: float, sign: int
 ) -> None:
     sound, rate = soundfile.read(data / name, always_2d=True)
-    clean = 0.5 * sound.T[:, : 15 * rate]
+    clean = 0.5 * sound.T[:, : 12 * rate]
     damaged = clean + sign * 10 ** (level_db / 20) * delayed(clean, delay_ms * rate / 1000)
     finding, output = cleaned(written(tmp_path / "damaged.wav", damaged, rate))
     assert finding.found
@@ -134,12 +135,9 @@ def test_what_was_found_can_be_held_fast(tmp_path: Path) -> None:
     assert reduction_db(clean, output, again) > -0.5
 
 
-@pytest.mark.parametrize("rate", [8000, 16_000, 48_000, 96_000, 192_000])
-@pytest.mark.parametrize("channels", [1, 6])
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (16_000, 6), (48_000, 1), (192_000, 1)])
 def test_rates_and_channels(tmp_path: Path, rate: int, channels: int) -> None:
-    if channels == 6 and rate > 48_000:
-        pytest.skip("seconds of arithmetic that shows nothing new")
-    clean = band(rate, 4.0, channels)
+    clean = band(rate, 3.0, channels)
     damaged = clean + 0.35 * delayed(clean, 0.0301 * rate)
     finding, output = cleaned(written(tmp_path / "damaged.wav", damaged, rate))
     assert finding.found
@@ -160,7 +158,7 @@ def test_channels_may_have_reflections_of_their_own(tmp_path: Path) -> None:
 
 
 def test_three_reflections_are_found_one_after_the_other(tmp_path: Path) -> None:
-    clean = band(seconds=10.0)
+    clean = band(seconds=6.0)
     damaged = clean.copy()
     for delay, gain in ((700.3, 0.35), (1500.8, -0.3), (3100.1, 0.25)):
         damaged += gain * delayed(clean, delay)
@@ -207,15 +205,15 @@ def test_a_delay_without_a_reflection_needs_a_level(tmp_path: Path) -> None:
 
 
 def bad_sounds() -> dict[str, Sound]:
-    time = np.arange(3 * RATE) / RATE
+    time = np.arange(2 * RATE) / RATE
     return {
         "one frame": np.full((2, 1), 0.5),
         "three frames": np.full((2, 3), -0.5),
         "a hundred frames": np.random.default_rng(1).standard_normal((2, 100)),
         "half a second": np.random.default_rng(1).standard_normal((1, RATE // 2)),
-        "silence": np.zeros((2, 3 * RATE)),
-        "one silent channel": np.stack([np.zeros(3 * RATE), 0.1 * np.random.default_rng(2).standard_normal(3 * RATE)]),
-        "direct current": np.full((2, 3 * RATE), 0.7),
+        "silence": np.zeros((2, 2 * RATE)),
+        "one silent channel": np.stack([np.zeros(2 * RATE), 0.1 * np.random.default_rng(2).standard_normal(2 * RATE)]),
+        "direct current": np.full((2, 2 * RATE), 0.7),
         "a square wave": np.sign(np.sin(2 * np.pi * 100.3 * time))[None],
         "over full scale": 30.0 * np.sin(2 * np.pi * 1000.0 * time)[None],
     }
