@@ -238,7 +238,7 @@ async def test_steps_are_added_moved_bypassed_and_deleted_and_that_is_undone(ben
     "cleanup.less", "cleanup.more", "cleanup.much_less", "cleanup.much_more", "cleanup.type", "cleanup.default",
 )  # fmt: skip
 async def test_values_are_edited_as_those_of_inserts(bench) -> None:
-    async with bench((Dehum(),)) as (driver, desk, panel):
+    async with bench((Dehum(), cleaning.Denoise())) as (driver, desk, _):
         await driver.press("left", "comma", "right", "semicolon", "comma")
         assert cleanup(desk)[0].strength == pytest.approx(0.9)
         await driver.press("u")
@@ -251,14 +251,9 @@ async def test_values_are_edited_as_those_of_inserts(bench) -> None:
         assert "0 Hz to 1 kHz" in driver.text()
         await driver.press("escape", "backspace")
         assert cleanup(desk)[0].freq_hz == 0.0
-        assert panel.steps[0].freq_hz == 0.0
-
-
-async def test_a_value_that_can_not_be_is_refused_and_the_app_goes_on(bench) -> None:
-    async with bench((cleaning.Denoise(),)) as (driver, desk, _):
-        await driver.press("j", "j", "j", "j", "semicolon")
+        await driver.press("j", "j", *["j"] * 5, "semicolon")  # noise from 1 s on, to 0 s
         assert "not after from_seconds" in driver.notices()
-        assert cleanup(desk) == (cleaning.Denoise(),)
+        assert cleanup(desk)[1] == cleaning.Denoise()
 
 
 async def test_a_network_is_chosen_among_those_that_clean(bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,7 +290,7 @@ async def test_the_steps_of_a_preset_are_taken(bench) -> None:
 async def test_steps_are_carried_out_and_what_they_took_is_said_and_drawn(bench, fakes: Bench) -> None:
     steps = (Declip(), cleaning.Declick(), Dehum(strength=0.5))
     async with bench(steps) as (driver, desk, panel):
-        assert "not carried out: c carries out" in driver.text()
+        assert "not carried out: c does it" in driver.text()
         await carried_out(driver, desk)
         text = driver.text()
         assert "carried out" in text
@@ -323,7 +318,7 @@ async def test_steps_are_carried_out_and_what_they_took_is_said_and_drawn(bench,
 
 
 @covers("cleanup.alone")
-async def test_one_step_alone_is_shown(bench) -> None:
+async def test_one_step_alone_and_what_an_edit_makes_unknown(bench) -> None:
     async with bench((Declip(), Dehum())) as (driver, desk, panel):
         await carried_out(driver, desk)
         await driver.press("s")
@@ -332,26 +327,12 @@ async def test_one_step_alone_is_shown(bench) -> None:
         assert "after of step 1 alone" in driver.text()
         await driver.press("s")
         assert len(panel._asked.steps) == 2
-
-
-async def test_an_edit_makes_what_is_behind_it_unknown_and_nothing_else(bench) -> None:
-    async with bench((Declip(), Dehum())) as (driver, desk, _):
-        await carried_out(driver, desk)
-        await driver.press("k", "k", "k", "left")
+        await driver.press("left")
         assert desk.known_of("", 0) is not None
         assert desk.known_of("", 1) is None
         assert "1 of 2 steps carried out" in driver.text()
         await driver.press("u")
         assert desk.known_of("", 1) is not None
-
-
-async def test_what_can_not_be_carried_out_is_said(bench, fakes: Bench) -> None:
-    fakes.problem = UnbakeError("the profile lies behind the end", where="denoise")
-    async with bench((Declip(),)) as (driver, desk, _):
-        await driver.press("c")
-        await driver.until(lambda: "the profile lies behind the end" in driver.notices(), "the notice")
-        assert not desk.bench.cleaning
-        assert "0 of 1 steps carried out" in driver.text()
 
 
 # ---- listening ------------------------------------------------------------------------------------------------------
@@ -418,7 +399,8 @@ async def test_the_stretch_is_the_loop_or_what_is_around_the_playhead(bench) -> 
         assert desk.bench.timeline.playhead == FRAMES // 80
         await driver.press("left_square_bracket", "end")
         assert panel._span == (FRAMES // 80, FRAMES)
-        await driver.press("home", *["l"] * 40, "right_square_bracket", "backslash")
+        desk.look(desk.bench.timeline.at(FRAMES // 2))
+        await driver.press("right_square_bracket", "backslash")
         assert panel._span == (0, FRAMES)
         await driver.press("backslash")
         assert panel._span[1] < FRAMES
@@ -516,8 +498,12 @@ async def test_while_the_clean_up_is_not_there_the_badge_says_so(workstation, se
         await driver.press("3", "comma")
         await driver.press("N", "escape", "X")
         assert "the clean-up was not carried out yet" in driver.notices()
+        before = len(fakes.carried_out)
+        await driver.press("C", "c")
+        await driver.until(lambda: len(fakes.carried_out) > before and not desk.bench.cleaning, "the refusal")
+        assert "0 of 1 steps carried out" in driver.text()
         fakes.problem = None
-        await driver.press("C", "c", "q")
+        await driver.press("c", "q")
         await driver.until(lambda: desk.bench.check is not None, "the proof")
         assert "rest exact" in driver.text()
 
@@ -576,12 +562,15 @@ async def test_over_a_slow_line_one_picture_is_drawn(bench) -> None:
         assert [view.id for view in panel.query("View") if view.display] == ["view-after"]
 
 
-@pytest.mark.parametrize("size", [(40, 12), (80, 24), (200, 60)])
-async def test_it_is_drawn_at_any_size(bench, size: tuple[int, int]) -> None:
-    async with bench((Declip(), Dehum()), size=size) as (driver, _, panel):
-        assert "Esc" in driver.text()
-        assert "declip" in driver.text()
-        assert any(view.size.height >= 1 for view in panel.query(SpectrogramView))
+async def test_it_is_drawn_at_any_size(bench) -> None:
+    async with bench((Declip(), Dehum())) as (driver, _, panel):
+        for size in ((40, 12), (200, 60), (80, 24)):
+            await driver.pilot.resize_terminal(*size)
+            await driver.pilot.pause()
+            await driver.pilot.pause()
+            assert "Esc" in driver.text(), size
+            assert "declip" in driver.text(), size
+            assert any(view.size.height >= 1 for view in panel.query(SpectrogramView)), size
 
 
 # ---- the pictures themselves ----------------------------------------------------------------------------------------

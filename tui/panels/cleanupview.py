@@ -383,11 +383,11 @@ class CleanupView(OverDesk[None]):
                 continue
             levels = known.views.of(name) if known is not None and fits else None
             picture = view.query_one(SpectrogramView)
+            low, high = (20.0, 20_000.0) if known is None else known.views.before.freqs_hz[[0, -1]]
             if levels is not None and known is not None:
-                low, high = levels.freqs_hz[[0, -1]]
                 picture.draw(levels.levels_db, low, high, top_db=known.views.top_db)
             else:
-                picture.draw([[float("nan")]], 20.0, 20_000.0)
+                picture.draw([[float("nan")]], low, high)
             view.query_one(".view-title", Line).show(self._view_title(name, there=levels is not None))
 
     def _view_title(self, name: str, *, there: bool) -> list[Piece]:
@@ -395,7 +395,7 @@ class CleanupView(OverDesk[None]):
         if self._desk.heard_by(self.target) is None:
             said = f"there is no stem yet: {actions.key('panel.separate')} on the desk separates"
         elif not there and self._asked is not None and name != "before" and self._asked.steps is None:
-            said = f"not carried out: {actions.key('cleanup.carry_out')} carries out"
+            said = f"not carried out: {actions.key('cleanup.carry_out')} does it"
         elif not there:
             said = "being drawn"
         elif self._asked is not None and self._asked.steps == () and name != "before":
