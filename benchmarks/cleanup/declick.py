@@ -39,6 +39,12 @@ SHAPES: dict[str, Callable[[np.random.Generator, int], Samples]] = {
 }
 
 
+def read(path: Path) -> tuple[Samples, int]:
+    """A whole file, float64 [frames, channels], and its rate."""
+    sound, rate = soundfile.read(path, dtype="float64", always_2d=True)
+    return np.asarray(sound, dtype=np.float64), rate
+
+
 def clicked(sound: Samples, rate: int, rng: np.random.Generator) -> tuple[Samples, list[tuple[int, int, str, int]]]:
     """The sound [frames] with clicks, and each one's first frame, length, shape and level."""
     damaged, clicks = sound.copy(), []
@@ -83,10 +89,10 @@ def files(folder: Path) -> list[Path]:
 
 def declick(folder: Path, seed: int, seconds: int) -> None:
     rng = np.random.default_rng(seed)
-    rows: list[tuple[str, int, int, bool, float, float, float]] = []
+    rows: list[tuple[str, int, bool, list[float]]] = []
     wrong, minutes, speeds = 0, 0.0, []
     for path in files(folder):
-        sound, rate = soundfile.read(path, always_2d=True)
+        sound, rate = read(path)
         found, _, speed = carried_out(sound, rate, Declick())
         # both channels of one event are one
         wrong += len({place.first // (rate // 100) for place in found.places})
@@ -102,20 +108,20 @@ def declick(folder: Path, seed: int, seconds: int) -> None:
             cubic = CubicSpline(outside, damaged[outside])(np.arange(first, first + size))
             power = np.square(mono[gap]).sum() + 1e-12
             figures = [db(power / np.square(one - mono[gap]).sum()) for one in (damaged[gap], done[gap, 0], cubic)]
-            rows.append((shape, level, size, hit, *figures))
+            rows.append((shape, level, hit, figures))
     print(f"clean: {wrong} found in {minutes:.1f} minutes ({wrong / minutes:.2f} a minute)")
     print(f"finding: {np.median(speeds):.0f}x real time of stereo at 44.1 kHz, CPU, median\n")
     print("| shape | peak, dB of music's | found | SDR of these gaps | after | by a cubic |\n|---|---|---|---|---|---|")
     for shape in SHAPES:
         for level in LEVELS_DB:
             mine = [row for row in rows if row[0] == shape and row[1] == level]
-            hits = [row[4:] for row in mine if row[3]]
+            hits = [row[3] for row in mine if row[2]]
             share = 100 * len(hits) / max(1, len(mine))
             before, after, cubic = np.median(hits, axis=0) if hits else (np.nan,) * 3
             print(f"| {shape} | {level:+d} | {share:.0f}% of {len(mine)} | {before:.1f} | {after:.1f} | {cubic:.1f} |")
     sharp = [row for row in rows if row[0] != "smooth pulse"]
     for level in LEVELS_DB:
-        share = np.mean([row[3] for row in sharp if row[1] == level])
+        share = np.mean([row[2] for row in sharp if row[1] == level])
         print(f"all but smooth pulses, {level:+d} dB: {100 * share:.1f}%")
 
 
@@ -131,7 +137,7 @@ def decrackle(folder: Path, seed: int, seconds: int) -> None:
     rng = np.random.default_rng(seed)
     wrong, gains = [], {}
     for path in files(folder):
-        sound, rate = soundfile.read(path, always_2d=True)
+        sound, rate = read(path)
         if carried_out(sound, rate, Decrackle())[0].found:
             wrong.append(path.name)
         mono = np.ascontiguousarray(sound[: seconds * rate, 0])

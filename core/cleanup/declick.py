@@ -7,6 +7,7 @@ it; and the sound after it must be the sound before it, which is not so where a 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -40,6 +41,8 @@ EDGE_DB: Final = 10.0
 """A click reaches as far as it is so much over the median around it."""
 LOUD_PART: Final = 0.3
 """Or, where that is too far, over this share of its height."""
+RAISED: Final = 1.0
+"""For each dB that it takes to make it short enough, a click is believed so many dB less."""
 HOLE: Final = 12
 PAD: Final = 2
 NEAR: Final = 40
@@ -156,11 +159,11 @@ def _candidates(row: Samples, at: int, channel: int, on: Grid, least_db: float, 
             continue
         low = max(0, (block - 1) * size)
         middle = low + int(np.argmax(smaller[low : (block + 2) * size]))
-        first, last = _extent(smaller, middle, on, longest)
+        first, last, raised_db = _extent(smaller, middle, on, longest)
         first, last = _with_dropout(row, first, last, longest)
         if last - first > longest or (gaps and first + at < gaps[-1].last):
             continue
-        score = float(towers[block]) - _change_db(row, ahead, behind, first, last, on)
+        score = float(towers[block]) - _change_db(row, ahead, behind, first, last, on) - RAISED * raised_db
         if score >= least_db:
             gaps.append(Gap(channel, int(first) + at, int(last) + at, score))
     return gaps
@@ -175,16 +178,21 @@ def _towers_db(peaks: Samples) -> Samples:
     return peaks - np.maximum(second[: len(peaks)], second[after : after + len(peaks)])
 
 
-def _extent(smaller: Samples, middle: int, on: Grid, longest: int) -> tuple[int, int]:
-    """How far a click reaches around its highest error of prediction; where that is too far, its loud part."""
+def _extent(smaller: Samples, middle: int, on: Grid, longest: int) -> tuple[int, int, float]:
+    """How far a click reaches around its highest error of prediction; where that is too far, its loud part.
+
+    And by how many dB the edge was raised for that.
+    """
     reach = longest + on.frames(FAR)
     low, high = max(0, middle - reach), min(len(smaller), middle + reach)
     part = smaller[low:high]
-    edge, pad = float(np.median(part)) * 10.0 ** (EDGE_DB / 20.0) + 1e-5, on.frames(PAD)
+    lowest, pad = float(np.median(part)) * 10.0 ** (EDGE_DB / 20.0) + 1e-5, on.frames(PAD)
+    edge = lowest
     while True:
         first, last = _run(part > edge, middle - low, on.frames(HOLE))
         if last - first + 2 * pad <= longest or edge > LOUD_PART * part[middle - low]:
-            return max(0, low + first - pad), min(len(smaller), low + last + pad)
+            raised_db = 20.0 * math.log10(edge / lowest)
+            return max(0, low + first - pad), min(len(smaller), low + last + pad), raised_db
         edge *= 1.5
 
 

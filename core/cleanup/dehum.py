@@ -158,6 +158,8 @@ class Dehummer(Cleaner[Dehum]):
             return _none(_why_not(steady, asked))
         track = yield from self._follow(comb.freq_hz)
         lines = yield from self._lines(track)
+        if asked:
+            lines = self._as_asked(lines, steady, comb.freq_hz)
         return self._judged(comb, track, lines)
 
     def blocks(self) -> Iterator[Block]:
@@ -243,6 +245,14 @@ class Dehummer(Cleaner[Dehum]):
             tally.push(turned, start, stretch.first / self.info.sample_rate, stretch.last / self.info.sample_rate)
             yield Progress("counting its harmonics", stretch.last, self.info.frames, self.info.seconds)
         return tally.result()
+
+    def _as_asked(self, lines: Lines, steady: Steady, freq_hz: float) -> Lines:
+        """Also what comes and goes, wherever it sounds: whoever gives a frequency wants it out."""
+        numbers = np.arange(1, lines.there.shape[1] + 1)
+        heights = np.maximum(steady.always, steady.passing)
+        stands = np.interp(numbers * freq_hz / steady.bin_hz, np.arange(len(heights)), heights, right=0.0) > LINE_DB
+        stands[0] = True
+        return lines._replace(there=lines.there | stands, present=np.ones_like(lines.present))
 
     def _judged(self, comb: Comb, track: Track, lines: Lines) -> Finding:
         asked = bool(self.step.freq_hz)
@@ -613,9 +623,13 @@ def _presence(levels: Reals, noise: Reals, usual: Reals) -> tuple[NDArray[np.boo
     if heard.sum() < HEARD_HALVES:
         return present, math.inf
     decibels = 10.0 * np.log10(levels / usual + 1e-9)
-    spreads = [np.subtract(*np.percentile(decibels[mask, n], [75, 25])) / 2.0
-               for n, mask in enumerate(heard.T) if mask.sum() >= 4]  # fmt: skip
-    return present, float(np.median(spreads)) if spreads else math.inf
+    known = [(np.subtract(*np.percentile(decibels[mask, line], [75, 25])) / 2.0, usual[line])
+             for line, mask in enumerate(heard.T) if mask.sum() >= HEARD_HALVES]  # fmt: skip
+    if not known:
+        return present, math.inf
+    spreads, powers = np.array(known).T
+    # the loudest lines are known best, and are what is heard as hum or as a note
+    return present, float(np.average(spreads, weights=powers))
 
 
 def _two_states(odds: Reals, switch: float = 30.0) -> NDArray[np.bool_]:
