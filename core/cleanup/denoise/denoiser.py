@@ -36,9 +36,9 @@ MOST: Final = 0.7
 class Denoiser(Cleaner[Denoise]):
     """Noise that is the same from the first frame to the last, such as hiss and room tone.
 
-    `confidence` is how much of the spectrum a floor of noise was heard in (1 - exp(-10 share), of quarter-octave bands),
-    times how clearly what was heard there is worth removing (a logistic curve around an SNR of 50 dB); 1 for a stretch
-    that was named.
+    `confidence` is how much of the spectrum a floor of noise was heard in (1 - exp(-10 share), of quarter-octave
+    bands), times how clearly what was heard there is worth removing (a logistic curve around an SNR of 50 dB); 1 for a
+    stretch that was named.
     """
 
     version = "1"

@@ -14,6 +14,7 @@ only at the low cells is that of a gamma distribution cut off where they are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -79,6 +80,9 @@ wide in octaves and less flat, must lie beside it."""
 CORRELATED_BINS: Final = 1.5
 CORRELATED_WINDOWS: Final = 1.15
 """How many bins, and windows half overlapped, count for one: sums of squared correlations of the sine window."""
+
+MOST_SHAPE: Final = 400.0
+"""Of the gamma distribution of a cell: no noise is steadier, and its edge no narrower than the levels that are told."""
 
 SLOPE_DB: Final = (-4.0, 4.0)
 """Per octave: how the spectrum may go on where it could not be heard."""
@@ -242,7 +246,7 @@ class Levels:
         kept = round((HIGHEST_DB - LOWEST_DB) * KEPT_STEPS_A_DB)
         self._spectra = np.zeros((kept, _seen(channels), bins - 2))
         per_channel = np.diff(self.edges) * CELL_WINDOWS / (CORRELATED_BINS * CORRELATED_WINDOWS)
-        self._shape = per_channel
+        self._shape = np.minimum(per_channel, MOST_SHAPE)
         """Of the gamma distribution that the power of one channel of a cell of noise has."""
 
     def add(self, powers: NDArray[np.float64], silent: NDArray[np.bool_]) -> None:
@@ -257,8 +261,8 @@ class Levels:
         logs = np.add.reduceat(np.log(np.maximum(own, 1e-30)).mean(axis=2), starts, axis=2) / widths
         flatness = (logs - np.log(np.maximum(mean, 1e-30))).mean(axis=0)
         level_db = 10.0 * np.log10(np.maximum(mean.mean(axis=0), 1e-30))
-        sounding = ~silent[: cells * CELL_WINDOWS].reshape(cells, -1).any(axis=1)
-        taken = (level_db >= LOWEST_DB) & (level_db < HIGHEST_DB) & sounding[:, None]
+        sounding = ~np.any(silent[: cells * CELL_WINDOWS].reshape(cells, -1), axis=1)
+        taken = (level_db >= LOWEST_DB) & (level_db < HIGHEST_DB) & sounding.reshape(-1, 1)
         step = np.clip(((level_db - LOWEST_DB) * STEPS_A_DB).astype(np.int64), 0, self._counts.shape[1] - 1)
         bands = np.broadcast_to(np.arange(len(starts)), step.shape)
         np.add.at(self._counts, (bands[taken], step[taken]), 1)
@@ -306,13 +310,12 @@ class Levels:
         """
         seen, bins = self._spectra.shape[1], len(self._band_of)
         power = np.zeros((seen, bins))
-        for band in np.flatnonzero(floors.heard):
+        for band in np.flatnonzero(floors.heard).tolist():
             inside = slice(self.edges[band] - 1, self.edges[band + 1] - 1)
-            first, last = (_kept(each) for each in self._edge(floors.level_db[band], band))
+            first, last = _rows(*self._edge(floors.level_db[band], band))
             cells = self._counts[band, first * _RATIO : last * _RATIO].sum()
-            share = _mean_between(
-                *(_db_of_kept(each) - floors.level_db[band] for each in (first, last)), self._shape[band]
-            )
+            low_db, high_db = (_db_of_kept(each) - floors.level_db[band] for each in (first, last))
+            share = _mean_between(low_db, high_db, self._shape[band])
             power[:, inside] = self._spectra[first:last, :, inside].sum(axis=0) / (cells * share)
         known = floors.heard[self._band_of]
         shares = power[:, known].mean(axis=1) / power[: self._channels, known].mean()
@@ -372,9 +375,9 @@ class Levels:
             counts = self._counts[band, max(0, first) : last]
             if not counts.any():
                 break
-            ends = (LOWEST_DB + each / STEPS_A_DB - level_db for each in (first, last))
+            low_db, high_db = (LOWEST_DB + each / STEPS_A_DB - level_db for each in (first, last))
             mean = float((counts * middles[max(0, first) : last]).sum() / counts.sum())
-            level_db = 10.0 * float(np.log10(mean / _mean_between(*ends, self._shape[band])))
+            level_db = 10.0 * float(np.log10(mean / _mean_between(low_db, high_db, self._shape[band])))
         return level_db
 
 
@@ -402,9 +405,10 @@ def _mean_between(low_db: float, high_db: float, shape: float) -> float:
     return float((special.gammainc(shape + 1.0, high) - special.gammainc(shape + 1.0, low)) / chance)
 
 
-def _kept(level_db: float) -> int:
-    """The row of spectra that begins nearest to a level."""
-    return max(0, round((level_db - LOWEST_DB) * KEPT_STEPS_A_DB))
+def _rows(low_db: float, high_db: float) -> tuple[int, int]:
+    """The rows of spectra that hold all cells between two levels, first and last + 1."""
+    low, high = ((each - LOWEST_DB) * KEPT_STEPS_A_DB for each in (low_db, high_db))
+    return max(0, math.floor(low)), max(1, math.ceil(high))
 
 
 def _db_of_kept(row: int) -> float:

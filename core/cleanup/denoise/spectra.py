@@ -8,11 +8,10 @@ windows a quarter of their length apart add up to 2 exactly.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy import fft
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +35,7 @@ def window(size: int) -> NDArray[np.float64]:
 
 def spectra(sound: Block, size: int, hop: int) -> NDArray[np.complex128]:
     """Spectra of the whole windows in a sound: float64 [channels, frames] to complex128 [channels, windows, bins]."""
-    return fft.rfft(sliding_window_view(sound, size, axis=1)[:, ::hop] * window(size))
+    return np.fft.rfft(sliding_window_view(sound, size, axis=1)[:, ::hop] * window(size))
 
 
 class Padded:
@@ -62,7 +61,7 @@ class Padded:
         return np.pad(self._kept, ((0, 0), (start - first, last - stop)))
 
 
-def turned(sound: NDArray[np.float64], middle: bool) -> NDArray[np.float64]:
+def turned(sound: NDArray[Any], middle: bool) -> NDArray[Any]:
     """Left and right as middle and side, and back: the turn is its own inverse and keeps the power."""
     if not middle:
         return sound
