@@ -161,10 +161,10 @@ def spade(sound: Samples, signs: NDArray[np.int8], size: int = 2048) -> Samples:
         dual = np.zeros((len(batch), size + 1), complex)
         for kept in range(1, 500):
             spectrum = fft.rfft(x, 2 * size, norm="ortho") + dual
-            sizes = np.abs(spectrum)
-            least: Samples = np.asarray(np.partition(sizes, -kept, axis=1))[:, -kept, None]
+            sizes: Samples = np.abs(spectrum)
+            least = np.take(np.partition(sizes, -kept, axis=1), [-kept], axis=1)
             z = np.where(sizes >= least, spectrum, 0.0)
-            x = fft.irfft(z - dual, 2 * size, norm="ortho")[:, :size]
+            x: Samples = np.asarray(fft.irfft(z - dual, 2 * size, norm="ortho"))[:, :size]
             x = np.where(marks == 0, was, np.where(marks > 0, np.maximum(x, was), np.minimum(x, was)))
             off = fft.rfft(x, 2 * size, norm="ortho") - z
             still = np.sqrt(np.square(np.abs(off)).sum(axis=1)) <= 0.1

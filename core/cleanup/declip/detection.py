@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from core.measure.inspect import CLIP_RUN
+from core.measure.inspect import CLIP_FLOOR, CLIP_RUN, MANY_RUNS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,7 +38,7 @@ LONGEST_SECONDS: Final = 0.0116
 """Longer runs are not tops of a wave that was clipped; nor could they be made anew."""
 FEWEST: Final = 3
 FEWEST_SOFT: Final = 12
-"""So many flat tops share a level that counts as a clip level, exact or soft."""
+"""So many flat tops share a level that counts as a clip level, exact (at the highest peak) or soft."""
 SHARE: Final = 0.5
 SHARE_SOFT: Final = 0.75
 """And so many of the tops there are flat."""
@@ -77,10 +77,20 @@ class Levels:
         self._bins: dict[int, list[int]] = {}
         self._depths: dict[int, NDArray[np.int64]] = {}
         self._any: bool | None = None
+        self._highest = 0.0
+
+    def _enough(self, peak: float, tops: Tops) -> bool:
+        """Fewer tops will do at the highest peak of the file, where clipping stands by nature."""
+        if self.band_db:
+            return tops.flat >= FEWEST_SOFT
+        if peak >= self._highest - 1.5 * EXACT:
+            return tops.flat >= FEWEST or (tops.flat >= 2 and tops.longest > CLIP_RUN)
+        return tops.flat >= MANY_RUNS and peak >= CLIP_FLOOR * self._highest
 
     def add(self, heights: NDArray[np.float64], peak: float, tops: Tops) -> None:
         """Counts the tops of a segment with that peak."""
         self._any = None
+        self._highest = max(self._highest, peak)
         key = self._bin(peak)
         if (tops.flat or tops.round) and (key in self._bins or len(self._bins) < MOST_LEVELS):
             known = self._bins.setdefault(key, [0, 0, 0])
@@ -110,9 +120,8 @@ class Levels:
     def clipped(self, peak: float) -> bool:
         """Whether a segment with that peak was clipped at it."""
         tops = self.at(peak)
-        fewest, share = (FEWEST_SOFT, SHARE_SOFT) if self.band_db else (FEWEST, SHARE)
-        enough = tops.flat >= fewest or (not self.band_db and tops.flat >= 2 and tops.longest > CLIP_RUN)
-        return enough and tops.flat >= share * (tops.flat + tops.round)
+        share = SHARE_SOFT if self.band_db else SHARE
+        return self._enough(peak, tops) and tops.flat >= share * (tops.flat + tops.round)
 
     def any_clipped(self) -> bool:
         """Whether any level is a clip level."""
@@ -199,11 +208,12 @@ def tops(heights: NDArray[np.float64], least: float, step: float, longest: int) 
     spread = highest - lowest
     apart = spread > step
     sure = expected >= SURE_STEPS * np.where(apart, np.maximum(step, EXACT), step)
-    flat = (rise > 0.0) & (fall > 0.0) & sure & (spread < FLAT * expected) & (lengths <= longest)
-    unclear = ~flat & ((expected <= 0.0) | ~sure)
-    count = int(np.count_nonzero(flat))
-    most = int(lengths[flat].max()) if count else 0
-    return Tops(count, int(np.count_nonzero(~flat & ~unclear)), most)
+    # one that is entered or left backwards (noise on it, or the edge of a square wave) says neither
+    clear = (rise > 0.0) & (fall > 0.0) & sure
+    flat = clear & (spread < FLAT * expected)
+    short = flat & (lengths <= longest)
+    most = int(lengths[short].max()) if short.any() else 0
+    return Tops(int(np.count_nonzero(short)), int(np.count_nonzero(clear & ~flat)), most)
 
 
 def runs(marked: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
