@@ -174,8 +174,8 @@ class _Judged(NamedTuple):
 class _Cepstra:
     """What the sections of one channel say: log spectra without their colour, and how much each bin counts."""
 
-    def __init__(self, spacing_hz: float, merged: int, longest_s: float) -> None:
-        self.spacing_hz, self.merged, self.longest_s = spacing_hz, merged, longest_s
+    def __init__(self, spacing_hz: float, merged: int) -> None:
+        self.spacing_hz, self.merged = spacing_hz, merged
         self._fine_hz = spacing_hz / merged
         self._first_hz = self._fine_hz * (merged - 1) / 2
         self._logs: list[NDArray[np.float32]] = []
@@ -312,7 +312,7 @@ def _hear(reader: AudioReader, longest_s: float) -> Operation[list[_Cepstra]]:
     size = int(fft.next_fast_len(max(length, 16), True) or 0)
     fine_hz = info.sample_rate / size
     merged = max(1, int(1.0 / (4.6 * longest_s) / fine_hz))
-    cepstra = [_Cepstra(fine_hz * merged, merged, longest_s) for _ in range(info.channels)]
+    cepstra = [_Cepstra(fine_hz * merged, merged) for _ in range(info.channels)]
     for number, start in enumerate(starts):
         reader.seek(int(start))
         block = reader.read(length)
