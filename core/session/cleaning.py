@@ -68,7 +68,7 @@ class CleanupStep(Processor, frozen=True, kw_only=True):
 
 
 class Declip(CleanupStep, frozen=True, tag="declip", kw_only=True):
-    """Puts back the peaks that were cut off, consistent with every sample that was not (A-SPADE)."""
+    """Puts back the peaks that were cut off, as sparse in frequency as every sample that was not allows."""
 
     level_dbfs: Annotated[
         float,
