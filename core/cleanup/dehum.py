@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, linalg, ndimage, signal
 
-from core.audio.formats import Block
+from core.audio.formats import AudioInfo, Block
 from core.audio.read import AudioReader
 from core.cleanup.cleaner import MOST_PLACES, Cleaner, Finding, Place
 from core.errors import UnbakeError
@@ -56,6 +56,7 @@ COMB_DB: Final = 20.0
 LOOKS_HZ: Final = 25.0
 """Lines that were brought down to 0 Hz are looked at so often a second."""
 STRETCH_SECONDS: Final = 40
+"""Files go by in stretches of so many seconds, short ones in one that is shorter."""
 MARGIN_SECONDS: Final = 5
 """Of each stretch so much at either end serves only to know the rest."""
 WINDOW_SECONDS: Final = 3.0
@@ -166,7 +167,7 @@ class Dehummer(Cleaner[Dehum]):
         """The file without its hum; where the hum pauses for long, the samples of the file."""
         assert self._hum is not None
         track, lines = self._hum
-        bank = _Bank(self.info.sample_rate)
+        bank = _Bank(self.info)
         for stretch in _stretches(self.reader):
             own = slice(stretch.first - stretch.at, stretch.last - stretch.at)
             seconds = stretch.at / self.info.sample_rate + bank.seconds
@@ -214,7 +215,7 @@ class Dehummer(Cleaner[Dehum]):
 
     def _follow(self, freq_hz: float) -> Operation[Track]:
         """The frequency once a second, smooth where it is hard to hear."""
-        bank, harmonics = _Bank(self.info.sample_rate), max(1, self._harmonics(freq_hz))
+        bank, harmonics = _Bank(self.info), max(1, self._harmonics(freq_hz))
         found: list[tuple[float, float]] = []
         for stretch in _stretches(self.reader):
             first, last = (math.ceil(frame / self.info.sample_rate) for frame in (stretch.first, stretch.last))
@@ -232,7 +233,7 @@ class Dehummer(Cleaner[Dehum]):
         """Which harmonics are there, how loud, and where they pause."""
         mean_hz = float(np.mean(track.freqs_hz))
         harmonics = max(1, self._harmonics(mean_hz))
-        bank, numbers = _Bank(self.info.sample_rate), np.arange(1, max(1, harmonics) + 1)
+        bank, numbers = _Bank(self.info), np.arange(1, max(1, harmonics) + 1)
         tally = _Tally(self.info.channels, harmonics, float(np.clip(self.info.seconds / 15.0, 1.0, 2.0)))
         for stretch in _stretches(self.reader):
             start = stretch.at / self.info.sample_rate
@@ -265,7 +266,10 @@ class Dehummer(Cleaner[Dehum]):
         off = min(abs(mean_hz / mains - 1.0) for mains in MAINS_HZ)
         if not asked:
             if math.isinf(lines.spread_db):
-                return _none(f"what there is at {named} is nowhere clear enough to tell hum from notes in time")
+                return _none(
+                    f"what there is at {named} is nowhere clear enough to tell hum from notes: "
+                    "give its frequency if it is hum"
+                )
             if lines.spread_db > STEADY_DB:
                 return _none(
                     f"a tone at {named} swings by {lines.spread_db:.0f} dB as notes do: give its frequency if it is hum"
@@ -344,6 +348,8 @@ def _comb(steady: Steady, spectrum: Reals, middles: tuple[float, ...] = MAINS_HZ
     scores, lines = _scores(steady, spectrum, freqs)
     off = np.min([np.abs(freqs / middle - 1.0) for middle in middles], axis=0)
     best = int(np.argmax(np.where(off < EXACT, scores, 0.7 * scores)))
+    if scores[best] <= 0.0:
+        return None
     near = scores > 0.97 * scores[best]
     near &= np.abs(freqs - freqs[best]) < 0.2
     comb = Comb(float(freqs[near].mean()), float(scores[best]), int(lines[best]))
@@ -371,10 +377,14 @@ def _why_not(steady: Steady, asked: float) -> str:
     return f"a tone at {passing.freq_hz:.2f} Hz comes and goes as a note does: give its frequency if it is hum"
 
 
+def _stretch_seconds(info: AudioInfo) -> int:
+    return min(STRETCH_SECONDS, math.ceil(info.seconds) + 2 * MARGIN_SECONDS)
+
+
 def _stretches(reader: AudioReader) -> Iterator[Stretch]:
     """The file in stretches of 40 s, 30 of them their own."""
     rate, frames = reader.info.sample_rate, reader.info.frames
-    size, margin = STRETCH_SECONDS * rate, MARGIN_SECONDS * rate
+    size, margin = _stretch_seconds(reader.info) * rate, MARGIN_SECONDS * rate
     for first in range(0, frames, size - 2 * margin):
         at = first - margin
         reader.seek(max(0, at))
@@ -387,9 +397,10 @@ def _stretches(reader: AudioReader) -> Iterator[Stretch]:
 class _Bank:
     """Brings lines of a stretch down to 0 Hz, and back."""
 
-    def __init__(self, sample_rate: int) -> None:
-        self._rate, self._frames = sample_rate, STRETCH_SECONDS * sample_rate
-        self._looks = round(STRETCH_SECONDS * LOOKS_HZ)
+    def __init__(self, info: AudioInfo) -> None:
+        sample_rate, self._stretch = info.sample_rate, _stretch_seconds(info)
+        self._rate, self._frames = sample_rate, self._stretch * sample_rate
+        self._looks = round(self._stretch * LOOKS_HZ)
         self.seconds = np.arange(self._looks) / LOOKS_HZ
         ramp = np.sin(0.5 * np.pi * np.minimum(1.0, np.arange(self._frames) / sample_rate)) ** 2
         self._taper = ramp * ramp[::-1]
@@ -399,7 +410,7 @@ class _Bank:
 
     def _middles(self, numbers: NDArray[np.int64], freq_hz: float) -> NDArray[np.int64]:
         """The bin that each line is brought down by."""
-        return np.rint(numbers * freq_hz * STRETCH_SECONDS).astype(int)
+        return np.rint(numbers * freq_hz * self._stretch).astype(int)
 
     def _band(self, freq_hz: float) -> Reals:
         """What counts as a line: a third of the way to the next ones, 8 Hz at most, with soft edges."""
@@ -418,7 +429,7 @@ class _Bank:
 
     def _slip(self, numbers: NDArray[np.int64], freq_hz: float) -> Complexes:
         """From the bins' own frequencies to true harmonics."""
-        off = self._middles(numbers, freq_hz) / STRETCH_SECONDS - numbers * freq_hz
+        off = self._middles(numbers, freq_hz) / self._stretch - numbers * freq_hz
         return np.exp(2j * np.pi * np.outer(off, self.seconds))
 
     def turned(
@@ -587,10 +598,15 @@ class _Tally:
         count = max(1, self._windows)
         chance, locked = 1.0 / math.sqrt(2.0 * count), self._locked / count
         there = locked > max(LOCKED, 4.0 * chance)
-        sure = np.flatnonzero(there.any(axis=0))
-        if len(sure) >= CERTAIN:
-            # where so many are locked, those between them are of the same hum and need less to be believed
-            there |= (locked > 1.5 * chance) & (np.arange(locked.shape[1]) <= sure[-1])
+        most = int(there.sum(axis=1).max())
+        for row, one in zip(there, locked, strict=True):
+            sure = np.flatnonzero(row)
+            if len(sure) >= CERTAIN:
+                # where so many are locked, those between them are of the same hum and need less to be believed
+                row |= (one > 1.5 * chance) & (np.arange(len(one)) <= sure[-1])
+            elif len(sure) < 0.1 * most:
+                # in a channel without hum, a line or two may seem locked by chance
+                row[:] = False
         powers = np.where(there, 0.5 * self._power / np.maximum(self._weight, 1e-300), 0.0)
         levels, noise = np.array(self._levels, dtype=float), np.array(self._clear, dtype=float)
         present, spread = _presence(levels, noise, 2.0 * powers.max(axis=0)[:16])
