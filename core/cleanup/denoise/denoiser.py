@@ -24,7 +24,7 @@ QUIETEST_DBFS: Final = -85.0
 HIGHEST_SNR_DB: Final = 50.0
 """Noise that far under the music is left alone."""
 SNR_SPREAD_DB: Final = 3.0
-BANDS_AS_EVIDENCE: Final = 10.0
+BANDS_AS_EVIDENCE: Final = 20.0
 SILENT_DB: Final = -200.0
 
 HISS_DB: Final = 4.0
@@ -36,7 +36,7 @@ MOST: Final = 0.7
 class Denoiser(Cleaner[Denoise]):
     """Noise that is the same from the first frame to the last, such as hiss and room tone.
 
-    `confidence` is how much of the spectrum a floor of noise was heard in (1 - exp(-10 share), of quarter-octave
+    `confidence` is how much of the spectrum a floor of noise was heard in (1 - exp(-20 share), of quarter-octave
     bands), times how clearly what was heard there is worth removing (a logistic curve around an SNR of 50 dB); 1 for a
     stretch that was named.
     """
