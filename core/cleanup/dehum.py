@@ -9,6 +9,7 @@ file's own rate and subtracted; nothing else changes.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -314,6 +315,7 @@ class Dehummer(Cleaner[Dehum]):
         )
 
 
+_WINDOW: Final = round(WINDOW_SECONDS * LOOKS_HZ)
 _LEVEL_DB: Final = 1.0
 _LEVELS: Final = 180
 
@@ -505,27 +507,42 @@ def _fitted(lines: Complexes, numbers: NDArray[np.int64], there: NDArray[np.bool
 
 def _offset(lines: Complexes, look: int) -> tuple[float, float]:
     """By how many Hz the fundamental is off at a look, and how sure that is; lines are [channels, harmonics, looks]."""
-    size = round(WINDOW_SECONDS * LOOKS_HZ)
+    size = _WINDOW
     low = int(np.clip(look - size // 2, 0, lines.shape[2] - size))
     part = lines[:, :, low : low + size] * np.hanning(size)
     spectrum = np.square(np.abs(np.asarray(fft.fft(part, axis=2))))
     apart = np.abs(fft.fftfreq(size, 1.0 / LOOKS_HZ))
     music = np.median(spectrum[:, :, (apart > 1.0) & (apart < 5.0)], axis=2) / math.log(2.0) + 1e-20
-    time = (np.arange(size) - size // 2) / LOOKS_HZ
+    coarse = _COARSE_HZ[int(np.argmax(first := _sum_over_lines(part, music, _turns(12, _COARSE), 0.0, _COARSE_HZ)))]
+    fine = _sum_over_lines(part, music, _turns(60, _FINE), float(coarse), _FINE_HZ)
+    offset = float(coarse + _FINE_HZ[int(np.argmax(fine))])
+    return offset, float(max(0.0, first.max() - np.median(first)) ** 2)
 
-    def score(offsets: Reals, most: int) -> Reals:
-        total = np.zeros(len(offsets))
-        for number in range(1, min(most, lines.shape[1]) + 1):
-            turn = np.exp(-2j * np.pi * number * np.outer(time, offsets))
-            power = (np.square(np.abs(part[:, number - 1] @ turn)) / music[:, number - 1, None]).sum(axis=0)
-            total += np.log1p(0.25 * np.where(np.abs(number * offsets) < 4.0, power, 0.0))
-        return total
 
-    coarse = np.arange(-WANDER_HZ, WANDER_HZ + 1e-9, 0.004)
-    first = score(coarse, 12)
-    fine = coarse[int(np.argmax(first))] + np.arange(-0.006, 0.0061, 0.0005)
-    second = score(fine, 60)
-    return float(fine[int(np.argmax(second))]), float(max(0.0, first.max() - np.median(first)) ** 2)
+_COARSE: Final = (-WANDER_HZ, WANDER_HZ, 0.004)
+_FINE: Final = (-0.006, 0.006, 0.0005)
+_COARSE_HZ, _FINE_HZ = (np.arange(low, high + 1e-9, step) for low, high, step in (_COARSE, _FINE))
+
+
+@functools.cache
+def _turns(most: int, grid: tuple[float, float, float]) -> Complexes:
+    """What brings the harmonics 1 to `most` to rest at each offset of a grid: [harmonics, looks, offsets]."""
+    offsets = np.arange(grid[0], grid[1] + 1e-9, grid[2])
+    time = (np.arange(_WINDOW) - _WINDOW // 2) / LOOKS_HZ
+    return np.exp(-2j * np.pi * np.arange(1, most + 1)[:, None, None] * np.outer(time, offsets))
+
+
+def _sum_over_lines(part: Complexes, music: Reals, turns: Complexes, near_hz: float, offsets: Reals) -> Reals:
+    """How well each offset, counted from `near_hz`, fits: logarithms summed, so that no single line decides."""
+    count = min(len(turns), part.shape[1])
+    numbers = np.arange(1, count + 1)
+    time = (np.arange(_WINDOW) - _WINDOW // 2) / LOOKS_HZ
+    near = part[:, :count] * np.exp(-2j * np.pi * near_hz * np.outer(numbers, time))
+    # not through BLAS: its sums depend on how many threads it takes
+    lines = np.einsum("cln,lno->clo", near, turns[:count])
+    power = (np.square(np.abs(lines)) / music[:, :count, None]).sum(axis=0)
+    reached = np.abs(np.outer(numbers, near_hz + offsets)) < 4.0
+    return np.log1p(0.25 * np.where(reached, power, 0.0)).sum(axis=0)
 
 
 def _smoothed(offsets: Reals, weights: Reals) -> Reals:
