@@ -17,7 +17,7 @@ def tones(frames: int = FRAMES) -> np.ndarray:
     """A chord whose peaks reach 1.3 times `LEVEL` in the left channel and stay under it in the right one."""
     time = np.arange(frames) / RATE
     sound = 0.35 * np.sin(2 * np.pi * 220 * time) + 0.2 * np.sin(2 * np.pi * 331 * time)
-    sound = sound + 0.1 * np.sin(2 * np.pi * 587 * time)
+    sound = sound + 0.1 * np.sin(2 * np.pi * 587 * time) + 0.002 * np.random.default_rng(5).standard_normal(frames)
     return np.stack([sound, 0.5 * sound], axis=1)
 
 
