@@ -28,12 +28,12 @@ def check(unbake, source: Path, *words: object) -> dict:
     return done.json
 
 
-@pytest.mark.parametrize("channels", [1, 3, 4, 5, 6, 7, 8])
+@pytest.mark.parametrize("channels", [1, 3, 6, 8])
 def test_any_number_of_channels(unbake, make_song, tmp_path: Path, channels: int) -> None:
     check(unbake, make_song(tmp_path / "m", channels=channels, frames=30_000))
 
 
-@pytest.mark.parametrize("rate", [8000, 48_000, 96_000, 384_000])
+@pytest.mark.parametrize("rate", [8000, 48_000, 384_000])
 def test_any_sample_rate(unbake, make_song, tmp_path: Path, rate: int) -> None:
     check(unbake, make_song(tmp_path / "m", rate=rate, frames=rate // 2))
 
