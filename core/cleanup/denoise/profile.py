@@ -59,7 +59,8 @@ FLATNESS_OFF: Final = 0.07
 """How far that of the edge may be off."""
 SLOPING_OFF: Final = 0.25
 SLOPING_BINS: Final = 7
-"""In bands that begin below this bin the spectrum may slope within the band, which is less flat."""
+"""In bands that begin below this bin the spectrum may slope within the band, which is less flat; and a bass that never
+stops may look like a floor there, so that they are never sure by themselves."""
 SETTLING: Final = 4
 SURE_CELLS: Final = 20
 SURE_SHARE: Final = 0.1
@@ -282,7 +283,7 @@ class Levels:
         level_db, cells, off = (np.array(each) for each in zip(*edges, strict=True))
         share = cells / np.maximum(1, self._counts.sum(axis=1))
         widths_db = np.array([np.ptp(self._edge(0.0, band)) for band in range(len(edges))])
-        many = cells >= SURE_CELLS
+        many = (cells >= SURE_CELLS) & (self.edges[:-1] >= SLOPING_BINS)
         sure = many & (np.abs(off) <= SURE_OFF) & (share >= np.maximum(SURE_SHARE, SURE_SHARE_A_DB * widths_db))
         heard = sure | _in_run(many & (np.abs(off) <= FLATNESS_OFF) & (share >= RUN_SHARE), level_db)
         if not heard.any():
