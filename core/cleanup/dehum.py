@@ -66,6 +66,8 @@ LOCKED: Final = 0.55
 """How like its neighbour in phase and level a line must be from window to window; chance gives 0."""
 CERTAIN: Final = 6
 """With so many sure harmonics, weaker ones between them are believed more easily."""
+FULL_SHARE: Final = 0.75
+"""A comb with such a share of its harmonics up to the highest has all of them; hum of odd ones only stays so."""
 STEADY_DB: Final = 3.0
 """Half of the time the level of hum is within so many dB."""
 HEARD_HALVES: Final = 4
@@ -621,6 +623,8 @@ class _Tally:
             if len(sure) >= CERTAIN:
                 # where so many are locked, those between them are of the same hum and need less to be believed
                 row |= (one > 1.5 * chance) & (np.arange(len(one)) <= sure[-1])
+                if row[: sure[-1] + 1].mean() >= FULL_SHARE:
+                    row[: sure[-1] + 1] = True  # the few that are missing are drowned by music
             elif len(sure) < 0.1 * most:
                 # in a channel without hum, a line or two may seem locked by chance
                 row[:] = False
