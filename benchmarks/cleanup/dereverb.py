@@ -101,7 +101,7 @@ def srmr(sound: Samples, rate: int) -> float:
     filters = [signal.iirpeak(freq_hz, 2.0, 400.0) for freq_hz in np.geomspace(4.0, 128.0, 8)]
     for freq_hz in (10 ** (erb / 21.4) - 1) / 0.00437:
         band = signal.lfilter(*signal.gammatone(freq_hz, "iir", fs=16_000), heard)
-        envelope = signal.decimate(np.abs(signal.hilbert(band)), 40, ftype="fir")
+        envelope = signal.decimate(np.abs(np.asarray(signal.hilbert(band))), 40, ftype="fir")
         energies = [float(np.sum(np.asarray(signal.lfilter(*each, envelope)) ** 2)) for each in filters]
         slow, fast = slow + sum(energies[:4]), fast + sum(energies[4:])
     return slow / fast
