@@ -118,7 +118,6 @@ def test_real_sound_that_is_clean_or_nearly_so_stays_as_it_is(data: Path, tmp_pa
 
 
 def test_a_named_stretch_is_what_the_noise_is(tmp_path: Path) -> None:
-    """A shaker that goes on for ever is no floor in between it, but is noise to whoever says so."""
     clean = np.concatenate([np.zeros((2, RATE)), beeps()], axis=1)
     noise = 0.01 * np.random.default_rng(3).standard_normal(clean.shape)
     path = written(tmp_path, clean + noise)
@@ -194,6 +193,14 @@ def test_the_detail_names_the_noise(tmp_path: Path, kind: str, name: str) -> Non
     found, _ = cleaned(written(tmp_path, beeps() + noise_like(beeps(), 20.0, kind)))
     assert found.detail.startswith(name)
     assert "20 dB under the music" in found.detail
+
+
+def test_a_file_of_nothing_but_noise_is_turned_down_as_a_whole(tmp_path: Path) -> None:
+    sound = 0.1 * np.random.default_rng(7).standard_normal((2, 6 * RATE))
+    found, out = cleaned(written(tmp_path, sound))
+    assert found.figures["noise_dbfs"] == pytest.approx(-20.0, abs=0.3)
+    assert "hardly anything over it" in found.detail
+    assert 10 * np.log10(np.mean(out**2)) == pytest.approx(-40.0, abs=0.5)
 
 
 def test_songs_apart_by_digital_silence_are_not_learnt_from_it(tmp_path: Path) -> None:

@@ -25,6 +25,9 @@ HIGHEST_SNR_DB: Final = 50.0
 """Noise that far under the music is left alone."""
 SNR_SPREAD_DB: Final = 3.0
 BANDS_AS_EVIDENCE: Final = 20.0
+LOWEST_SNR_DB: Final = -20.0
+"""What is less cannot be told from chance."""
+ALONE_DB: Final = -10.0
 SILENT_DB: Final = -200.0
 
 HISS_DB: Final = 4.0
@@ -40,8 +43,6 @@ class Denoiser(Cleaner[Denoise]):
     bands), times how clearly what was heard there is worth removing (a logistic curve around an SNR of 50 dB); 1 for a
     stretch that was named.
     """
-
-    version = "1"
 
     def __init__(self, reader: AudioReader, step: Denoise) -> None:
         super().__init__(reader, step)
@@ -84,7 +85,7 @@ class Denoiser(Cleaner[Denoise]):
             type="denoise",
             found=True,
             confidence=confidence,
-            detail=f"{kind_of(profile, rate)}, {noise_db:.1f} dBFS, {snr_db:.0f} dB under the music, "
+            detail=f"{kind_of(profile, rate)}, {noise_db:.1f} dBFS, {_under(snr_db)}, "
             + ("learnt from the stretch that is named" if named else _heard(profile, rate)),
             figures=figures,
         )
@@ -106,10 +107,10 @@ class Denoiser(Cleaner[Denoise]):
 
 
 def snr_of(signal_power: float, noise_power: float) -> float:
-    """What is left of a file without its noise, over the noise, in dB, of their mean squares; 200 dB at the most."""
+    """What is left of a file without its noise, over the noise, in dB, of their mean squares: -20 to 200."""
     if noise_power <= 0.0:
         return -SILENT_DB
-    return min(-SILENT_DB, 10.0 * math.log10(max(signal_power / noise_power - 1.0, 1e-20)))
+    return min(-SILENT_DB, 10.0 * math.log10(max(signal_power / noise_power - 1.0, 10.0 ** (LOWEST_SNR_DB / 10.0))))
 
 
 def kind_of(profile: Profile, sample_rate: int) -> str:
@@ -142,6 +143,10 @@ def _heard(profile: Profile, sample_rate: int) -> str:
         f"heard in {len(places)} of {len(profile.heard)} bands from {_hz(edges_hz[places[0]])} to "
         f"{_hz(edges_hz[places[-1] + 1])}"
     )
+
+
+def _under(snr_db: float) -> str:
+    return "hardly anything over it" if snr_db <= ALONE_DB else f"{snr_db:.0f} dB under the music"
 
 
 def _hz(freq_hz: float) -> str:
