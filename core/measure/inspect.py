@@ -38,7 +38,7 @@ MAX_LEVELS: Final = 4096  # plateau values told apart per channel
 GRID_BITS: Final = 32
 
 
-class Fault(msgspec.Struct, frozen=True):
+class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
     """One finding. `kind` is for programs, `detail` a clause with figures for people.
 
     Kinds: nan, inf, clipping, true_peak_over, dc, silence, polarity, dual_mono, short, bit_depth, streams; and of

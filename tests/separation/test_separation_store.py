@@ -94,6 +94,7 @@ def test_everything_that_decides_the_samples_is_in_the_key():
             "compiled": True,
             "variant": "swapped",
             "sensitivity": "a 3.0 (masks-1)",
+            "heard": "2" * 64,
         }.items()
     ]
     assert {field.name for field in msgspec.structs.fields(Recipe)} == {

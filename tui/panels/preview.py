@@ -79,6 +79,9 @@ class Comparing(Panel[Result]):
 
     def compare(self, before: Session, after: Session, strip: str) -> None:
         """Shows what the chain of a strip does and would do; nothing where the two do the same."""
+        if strip != edits.MASTER and strip not in edits.strip_names(after):  # such as the clean-up
+            self.compare_nothing()
+            return
         self._compared = before, after, strip
         chains = edits.chain_of(before, strip), edits.chain_of(after, strip)
         equalised, moving = _equalised(chains), _new_dynamics(chains)
