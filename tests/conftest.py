@@ -6,8 +6,9 @@ import importlib.util
 import json
 import os
 import platform
+import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,11 +28,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(autouse=True)
-def own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test may touch the user's own store or presets."""
+def own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test may touch the user's own store or presets; stems are large, and leave with their test."""
     folder = tmp_path_factory.mktemp("places")
     monkeypatch.setenv("UNBAKE_HOME", str(folder / "home"))
     monkeypatch.setenv("UNBAKE_CACHE", str(folder / "cache"))
+    yield
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
