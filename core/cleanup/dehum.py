@@ -33,7 +33,7 @@ LOWEST_HZ: Final = 10.0
 MAINS_HZ: Final = (50.0, 60.0)
 TAPE: Final = 0.05
 """How far the speed of a tape may be off; hum farther than `EXACT` from mains must show more to be believed."""
-EXACT: Final = 0.01
+EXACT: Final = 0.006
 WANDER_HZ: Final = 0.12
 """The fundamental may wander so far from its mean."""
 
@@ -70,6 +70,18 @@ FULL_SHARE: Final = 0.75
 """A comb with such a share of its harmonics up to the highest has all of them; hum of odd ones only stays so."""
 STEADY_DB: Final = 3.0
 """Half of the time the level of hum is within so many dB."""
+PLUCKED: Final = 0.3
+"""Notes that are struck again and again beat so far about their mean level, root mean square, and hum does not."""
+TOLD: Final = 4.0
+"""Whether a line beats is told where it has so many times the power of what is beside it,"""
+TOLD_LINES: Final = 3
+"""and by so many such lines."""
+ASTRAY: Final = 0.6
+"""Whatever is off the mains may be a note: it is told, at this confidence, and not taken out unasked."""
+EDGE_HALVES: Final = 2
+"""Hum is there from the beginning to the end; what is missing there for so many half seconds of sound is a note."""
+FAINT: Final = 0.25
+"""A fade takes hum along: where there is so little of the usual power, nothing can be told from its absence."""
 HEARD_HALVES: Final = 4
 """Half seconds, summed over lines, in which lines must be heard clearly to know how steady they are."""
 CLEAR: Final = 30.0
@@ -122,8 +134,12 @@ class Lines(NamedTuple):
     """Mean squares, [channels, harmonics], 0 where there is none."""
     present: NDArray[np.bool_]
     """Half-second by half-second."""
+    faint: NDArray[np.bool_]
+    """Half-second by half-second: there is so little beside the lines that the file may be faded in or out there."""
     spread_db: float
     """How far levels are from their median, half of the time; infinite where nothing was clear enough to know."""
+    beat: float
+    """How far they go about their mean from moment to moment, root mean square: 0 is steady, 0.5 a plucked string."""
 
 
 class Stretch(NamedTuple):
@@ -282,14 +298,20 @@ class Dehummer(Cleaner[Dehum]):
                     f"a tone at {named} sounds {100 * share:.0f}% of the time, as a note may: "
                     "give its frequency if it is hum"
                 )
+            if lines.beat > PLUCKED:
+                return _none(
+                    f"a tone at {named} is struck again and again, as notes are: give its frequency if it is hum"
+                )
+            if edge := _edge(lines):
+                return _none(f"a tone at {named} {edge}, as a note does: give its frequency if it is hum")
             if count < (2 if off < EXACT else 4):
                 return _none(f"a steady tone at {named} has too few harmonics to be hum: give its frequency if it is")
         level = 10.0 * math.log10(float(lines.powers.sum(axis=1).max()) + 1e-20)
         if level < UNHEARD_DBFS and not asked:
             return _none(f"what there is at {named} is under {UNHEARD_DBFS:.0f} dBFS")
         chance = 1.0 / (1.0 + math.exp(-(comb.score_db - 40.0) / 15.0))
-        chance *= 1.0 if off < EXACT else 0.7
         chance *= (0.5 + 0.5 * share) * (1.0 - 0.5 * min(1.0, lines.spread_db / STEADY_DB))
+        chance = float(np.clip(chance + 0.3, 0.05, 0.99 if off < EXACT else ASTRAY))
         self._hum = (track, lines)
         drift = float(np.ptp(track.freqs_hz)) / 2.0
         words = f"{named} and {count - 1} harmonics, {level:.0f} dBFS"
@@ -302,7 +324,7 @@ class Dehummer(Cleaner[Dehum]):
         return Finding(
             type="dehum",
             found=True,
-            confidence=0.99 if asked else float(np.clip(chance + 0.3, 0.05, 0.99)),
+            confidence=0.99 if asked else chance,
             detail=words,
             figures={
                 "freq_hz": mean_hz,
@@ -585,10 +607,13 @@ class _Tally:
     def __init__(self, channels: int, harmonics: int, seconds: float) -> None:
         self._size = round(seconds * LOOKS_HZ)
         self._locked = np.zeros((channels, harmonics))
-        self._power, self._weight = np.zeros((channels, harmonics)), np.zeros((channels, harmonics))
+        self._powers: list[NDArray[np.float32]] = []
+        self._noises: list[NDArray[np.float32]] = []
         self._windows = 0
         self._levels: list[NDArray[np.float32]] = []
         self._clear: list[NDArray[np.float32]] = []
+        self._beats: list[tuple[float, Reals]] = []
+        """Window by window: when it begins, and by how much lines beat there, mean squares relative to their power."""
 
     def push(self, lines: Complexes, start: float, first: float, last: float) -> None:
         """Takes turned lines [channels, harmonics, looks] of a stretch that begins at `start` seconds."""
@@ -603,9 +628,10 @@ class _Tally:
                 self._windows += 1
             held = mean, noise
             power = np.square(np.abs(mean))
-            weight = 1.0 / np.square(noise + 0.1 * power)
-            self._power += weight * np.maximum(power - noise, 0.0)
-            self._weight += weight
+            self._powers.append(power.astype(np.float32))
+            self._noises.append(noise.astype(np.float32))
+            beat = _beat(lines[:, :, look : look + size], mean)
+            self._beats.append((start + look / LOOKS_HZ, (beat / (power + 1e-18))[:, :16]))
         half = round(0.5 * LOOKS_HZ)
         for look in range(low, high, half):
             mean, noise = _known(lines[:, :, max(0, look - half // 2) : look + half + half // 2 + 1])
@@ -628,10 +654,32 @@ class _Tally:
             elif len(sure) < 0.1 * most:
                 # in a channel without hum, a line or two may seem locked by chance
                 row[:] = False
-        powers = np.where(there, 0.5 * self._power / np.maximum(self._weight, 1e-300), 0.0)
+        usual = self._usual()
+        powers = np.where(there, 0.5 * usual, 0.0)
         levels, noise = np.array(self._levels, dtype=float), np.array(self._clear, dtype=float)
         present, spread = _presence(levels, noise, 2.0 * powers.max(axis=0)[:16])
-        return Lines(there, powers, present, spread)
+        beside = np.median(noise, axis=1) if noise.size else np.zeros(len(present))
+        faint = beside < FAINT * np.median(beside)
+        return Lines(there, powers, present, faint, spread, self._depth(there[:, :16], usual[:, :16], present))
+
+    def _usual(self) -> Reals:
+        """The power of each line, mostly from where there is little beside it: [channels, harmonics]."""
+        if not self._powers:
+            return np.zeros_like(self._locked)
+        powers, noises = np.array(self._powers, dtype=float), np.array(self._noises, dtype=float)
+        usual = np.median(powers, axis=0)
+        for _ in range(4):
+            weights = 1.0 / np.square(noises + 0.1 * usual + 1e-20)
+            usual = (weights * np.maximum(powers - noises, 0.0)).sum(axis=0) / weights.sum(axis=0)
+        return usual
+
+    def _depth(self, there: NDArray[np.bool_], usual: Reals, present: NDArray[np.bool_]) -> float:
+        """How far lines beat that can be told from music, in windows that they are in from end to end."""
+        size = math.ceil(2 * self._size / LOOKS_HZ)
+        whole = [beat for at, beat in self._beats if present[int(2 * at) : int(2 * at) + size + 1].all()]
+        known = there & (usual > TOLD * np.median(np.array(self._noises), axis=0)[:, :16]) if whole else there & False
+        # music makes single lines beat any way, a pluck makes all of them beat alike
+        return math.sqrt(max(0.0, float(np.median(np.array(whole)[:, known])))) if known.sum() >= TOLD_LINES else 0.0
 
 
 def _known(part: Complexes) -> tuple[Complexes, Reals]:
@@ -642,6 +690,16 @@ def _known(part: Complexes) -> tuple[Complexes, Reals]:
     apart = np.abs(fft.fftfreq(part.shape[2], 1.0 / LOOKS_HZ))
     around = (apart > 1.9 / (part.shape[2] / LOOKS_HZ)) & (apart < 5.0)
     return mean, np.median(spectrum[:, :, around], axis=2) / math.log(2.0) + 1e-18
+
+
+def _beat(part: Complexes, mean: Complexes) -> Reals:
+    """By how much more the level of lines goes up and down than their phase goes to and fro: mean squares.
+
+    What music adds to a line is as large in phase with it as across, so the difference is the line's own.
+    """
+    turned = part * np.exp(-1j * np.angle(mean))[..., None]
+    off = turned - turned.mean(axis=2, keepdims=True)
+    return np.square(off.real).mean(axis=2) - np.square(off.imag).mean(axis=2)
 
 
 def _presence(levels: Reals, noise: Reals, usual: Reals) -> tuple[NDArray[np.bool_], float]:
@@ -667,6 +725,17 @@ def _presence(levels: Reals, noise: Reals, usual: Reals) -> tuple[NDArray[np.boo
     spreads, powers = np.array(known).T
     # the loudest lines are known best, and are what is heard as hum or as a note
     return present, float(np.average(spreads, weights=powers))
+
+
+def _edge(lines: Lines) -> str:
+    """When the tone begins or ends, in words, if it does so where there is other sound; nothing if it does not."""
+    at = np.flatnonzero(lines.present)
+    if not len(at):
+        return ""
+    before, after = (~lines.faint[: at[0]]).sum(), (~lines.faint[at[-1] + 1 :]).sum()
+    begins = f"begins at {0.5 * at[0]:.1f} s" if before >= EDGE_HALVES else ""
+    ends = f"ends at {0.5 * (at[-1] + 1):.1f} s" if after >= EDGE_HALVES else ""
+    return " and ".join(filter(None, (begins, ends)))
 
 
 def _two_states(odds: Reals, switch: float = 30.0) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ import soundfile
 from core.audio.read import open_reader
 from core.cleanup.cleaner import Finding
 from core.cleanup.dehum import Dehummer
+from core.cleanup.proposal import PROPOSED_FROM
 from core.errors import UnbakeError
 from core.events import finish
 from core.session.cleaning import Dehum
@@ -156,6 +157,42 @@ def test_a_note_stays_unless_its_frequency_is_given(tmp_path: Path, freq_hz: flo
     assert np.array_equal(done[:, 0], sound)
     if freq_hz == 50.0:
         assert "give its frequency" in found.detail
+
+
+@pytest.mark.parametrize("freq_hz", [50.0, 60.0])
+def test_a_pedal_that_ends_before_the_music_does_stays(tmp_path: Path, freq_hz: float) -> None:
+    sound = music(30.0)
+    note = held(27.0, freq_hz)
+    sound[: len(note)] += note
+    found, done = carried_out(tmp_path, sound)
+    assert not found.found
+    assert "ends at" in found.detail
+    assert "give its frequency" in found.detail
+    assert np.array_equal(done[:, 0], sound)
+
+
+@pytest.mark.parametrize("freq_hz", [50.0, 60.0])
+def test_a_string_struck_again_and_again_stays(tmp_path: Path, freq_hz: float) -> None:
+    sound = music(30.0)
+    age = np.arange(round(0.5 * RATE)) / RATE
+    note = 0.1 * np.asarray(sum(np.sin(2 * np.pi * freq_hz * n * age) / n for n in range(1, 7))) * np.exp(-3.0 * age)
+    sound += np.tile(note, 60)
+    found, _ = carried_out(tmp_path, sound)
+    assert not found.found
+    assert "struck" in found.detail
+
+
+def test_a_pedal_off_the_mains_is_told_and_not_proposed(tmp_path: Path) -> None:
+    found, _ = carried_out(tmp_path, music(30.0) + held(30.0, 61.74))
+    assert found.found
+    assert found.confidence < PROPOSED_FROM
+    assert "off 50 and 60 Hz" in found.detail
+
+
+def test_hum_that_fades_with_the_file_is_hum(tmp_path: Path) -> None:
+    fade = np.minimum(1.0, np.arange(60 * RATE)[::-1] / (8.0 * RATE)) ** 3
+    found, _ = carried_out(tmp_path, (music(60.0) + mains(60.0)) * fade)
+    assert found.found
 
 
 def test_what_is_asked_for_goes(tmp_path: Path) -> None:
