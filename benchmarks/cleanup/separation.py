@@ -81,6 +81,7 @@ DAMAGES = {
     "noise, 20 dB": (noisy(20.0), Denoise()),
     "noise, 30 dB": (noisy(30.0), Denoise()),
     "hum, 15 dB": (humming, Dehum()),
+    "hum, 15 dB, subtract": (humming, Dehum(method="subtract")),
     "clipped, 4%": (clipped, Declip()),
     "5 clicks a second": (clicking, Declick()),
     "echo, 37 ms, -8 dB": (echoing, Deecho()),
@@ -89,7 +90,9 @@ DAMAGES = {
 }
 
 
-def measure(excerpt: Path, damage: str, model: str, folder: Path) -> tuple[float, dict[str, tuple[float, float]]]:
+def measure(
+    excerpt: Path, damage: str, model: str, least: float, folder: Path
+) -> tuple[float, dict[str, tuple[float, float]]]:
     """How sure the finding was, and SDR of each stem in dB without and with clean-up; the same where none is done."""
     true = {stem: read_all(excerpt / f"{stem}.flac") for stem in STEMS if (excerpt / f"{stem}.flac").exists()}
     rate = soundfile.info(excerpt / "mixture.flac").samplerate
@@ -100,7 +103,7 @@ def measure(excerpt: Path, damage: str, model: str, folder: Path) -> tuple[float
     sha256 = sha256_file(path)
     asked = SeparationRequest(model=model)
     plain = finish(separate(path, asked, source_sha256=sha256))
-    cleaned = finish(bench.clean(path, [step], sha256=sha256, least_confidence=PROPOSED_FROM))
+    cleaned = finish(bench.clean(path, [step], sha256=sha256, least_confidence=least))
     heard = Heard(cleaned.path, cleaned.sha256)
     other = plain if cleaned.path == path else finish(separate(path, asked, source_sha256=sha256, heard=heard))
     stems = [stem for stem in true if stem in plain.stems]
@@ -118,7 +121,9 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=4, help="as many excerpts")
     parser.add_argument("--only", nargs="*", choices=list(DAMAGES))
     parser.add_argument("--model", default="starter")
+    parser.add_argument("--asked", action="store_true", help="clean what was found at any confidence")
     options = parser.parse_args()
+    least = 0.0 if options.asked else PROPOSED_FROM
     every = sorted((data_folder(options.data) / "multitracks").iterdir())
     excerpts = [folder for folder in every if all((folder / f"{stem}.flac").exists() for stem in STEMS)]
     print(f"{'damage':20} {'excerpt':18} {'sure':>5}  SDR of stems in dB, as it is -> cleaned first")
@@ -126,7 +131,7 @@ def main() -> None:
         gains: list[float] = []
         for excerpt in excerpts[: options.cases]:
             with tempfile.TemporaryDirectory() as folder:
-                sure, found = measure(excerpt, damage, options.model, Path(folder))
+                sure, found = measure(excerpt, damage, options.model, least, Path(folder))
             told = "  ".join(f"{stem} {before:.2f} -> {after:.2f}" for stem, (before, after) in found.items())
             print(f"{damage:20} {excerpt.name:18} {sure:5.0%}  {told}", flush=True)
             gains += [after - before for before, after in found.values()]

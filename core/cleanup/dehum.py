@@ -76,6 +76,10 @@ TOLD: Final = 4.0
 """Whether a line beats is told where it has so many times the power of what is beside it,"""
 TOLD_LINES: Final = 3
 """and by so many such lines."""
+MANY: Final = 24
+"""A comb of so many lines that keep their phase is told even where none of them can be heard clearly,"""
+GRID: Final = 0.002
+"""if it is as near to the mains as power grids keep it."""
 ASTRAY: Final = 0.6
 """Whatever is off the mains may be a note: it is told, at this confidence, and not taken out unasked."""
 EDGE_HALVES: Final = 2
@@ -284,12 +288,12 @@ class Dehummer(Cleaner[Dehum]):
             return _none(f"a tone at {named} does not hold its phase, as hum would")
         off = min(abs(mean_hz / mains - 1.0) for mains in MAINS_HZ)
         if not asked:
-            if math.isinf(lines.spread_db):
+            if math.isinf(lines.spread_db) and (count < MANY or off > GRID):
                 return _none(
                     f"what there is at {named} is nowhere clear enough to tell hum from notes: "
                     "give its frequency if it is hum"
                 )
-            if lines.spread_db > STEADY_DB:
+            if STEADY_DB < lines.spread_db < math.inf:
                 return _none(
                     f"a tone at {named} swings by {lines.spread_db:.0f} dB as notes do: give its frequency if it is hum"
                 )
@@ -311,7 +315,8 @@ class Dehummer(Cleaner[Dehum]):
             return _none(f"what there is at {named} is under {UNHEARD_DBFS:.0f} dBFS")
         chance = 1.0 / (1.0 + math.exp(-(comb.score_db - 40.0) / 15.0))
         chance *= (0.5 + 0.5 * share) * (1.0 - 0.5 * min(1.0, lines.spread_db / STEADY_DB))
-        chance = float(np.clip(chance + 0.3, 0.05, 0.99 if off < EXACT else ASTRAY))
+        sure = off < EXACT and not math.isinf(lines.spread_db)
+        chance = float(np.clip(chance + 0.3, 0.05, 0.99 if sure else ASTRAY))
         self._hum = (track, lines)
         drift = float(np.ptp(track.freqs_hz)) / 2.0
         words = f"{named} and {count - 1} harmonics, {level:.0f} dBFS"

@@ -13,13 +13,15 @@ PROPOSED_FROM = 0.8
 """Confidence from which a step is proposed. An engineer who asks for a step gets it below that, too."""
 
 
-def proposed() -> tuple[Step, ...]:
-    """The steps that are tried, at their defaults.
+def proposed(*, for_networks: bool = False) -> tuple[Step, ...]:
+    """The steps that are tried, at their defaults but for what is better where only networks hear the outcome.
 
     What was done to the recording last is undone first: clipping hides under everything that came after it, clicks
     spoil every spectrum that hum and noise are measured in, and a room is heard best without them.
     """
-    return (Declip(), Declick(), Decrackle(), Dehum(), Denoise(), Deecho(), Dereverb())
+    # a split loses more by the notes that notches take with the hum than by what subtraction leaves of it
+    dehum = Dehum(method="subtract") if for_networks else Dehum()
+    return (Declip(), Declick(), Decrackle(), dehum, Denoise(), Deecho(), Dereverb())
 
 
 def findings(path: Path) -> Operation[tuple[Finding, ...]]:

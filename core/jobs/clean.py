@@ -175,7 +175,7 @@ def clean_session(
     steps: tuple[Step, ...] = ()
     if request is not None:
         check_device_name(request.device)
-        steps, least_confidence = steps_for(request)
+        steps, least_confidence = steps_for(request, for_networks=strip is None and apply != "master")
         if least_confidence > 0.0:
             steps = yield from _surely_found(session, strip, steps, least_confidence, request.device)
         if apply is not None:
@@ -209,8 +209,10 @@ def _surely_found(
     return tuple(step for step, done in zip(steps, found, strict=True) if done.made is not None)
 
 
-def steps_for(request: CleanRequest) -> tuple[tuple[Step, ...], float]:
+def steps_for(request: CleanRequest, *, for_networks: bool = False) -> tuple[tuple[Step, ...], float]:
     """The steps that are asked for, or those that are tried where none are; and how sure a finding has to be.
+
+    `for_networks` says that only they hear the outcome.
 
     Raises UnbakeError for a step or preset that there isn't, and for a value that can't be.
     """
@@ -225,7 +227,7 @@ def steps_for(request: CleanRequest) -> tuple[tuple[Step, ...], float]:
         return told(preset.cleanup, request.values), 0.0
     from core.cleanup.proposal import PROPOSED_FROM, proposed
 
-    return told(proposed(), request.values), PROPOSED_FROM
+    return told(proposed(for_networks=for_networks), request.values), PROPOSED_FROM
 
 
 def _format(info: AudioInfo, out: Path, subtype: str | None) -> OutputFormat:

@@ -23,7 +23,7 @@ from core.jobs import cleanup_picture, cleanups, opening, sessions
 from core.jobs.cleanups import CleanedUp
 from core.separation.store import StemSet
 from core.session import cleaning, files, history
-from core.session.cleaning import NOTHING, CleanupStep, Declip, Dehum, removed_name
+from core.session.cleaning import NOTHING, CleanupStep, Declick, Declip, Dehum, Dereverb, removed_name
 from core.session.document import Session
 from models import registry
 from tui.config import Config
@@ -194,9 +194,9 @@ async def test_what_is_not_sure_can_be_taken_into_the_list(bench, fakes: Bench) 
 
 
 def test_what_is_proposed_comes_in_its_order_among_what_is_there() -> None:
-    from tui.desk.cleaning import with_kinds
+    from tui.desk.cleaning import with_new
 
-    steps = with_kinds((Dehum(), Declip()), ["declick", "dereverb"])
+    steps = with_new((Dehum(), Declip()), [Declick(), Dereverb()])
     assert [str(step.__struct_config__.tag) for step in steps] == ["declick", "dehum", "declip", "dereverb"]
 
 

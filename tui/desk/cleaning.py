@@ -110,12 +110,12 @@ class Cleaning(Warping):
             self.renew_cleanup()
 
     def _propose(self, target: str, found: Sequence[Finding]) -> None:
-        from core.cleanup.proposal import PROPOSED_FROM
+        from core.cleanup.proposal import PROPOSED_FROM, proposed
 
         sure = [each.type for each in found if each.found and each.confidence >= PROPOSED_FROM]
         session = self.bench.session
         have = {kind_of(step) for step in taken.steps_of(session, target)} if session is not None else set()
-        new = [kind for kind in sure if kind not in have]
+        new = [step for step in proposed(for_networks=not target) if kind_of(step) in set(sure) - have]
         if not sure:
             self.say("nothing that is sure enough to be taken out; the list says what was looked for")
         elif not new:
@@ -123,8 +123,8 @@ class Cleaning(Warping):
         elif self.bench.read_only:
             self.editable()
         else:
-            said = f"+ {', '.join(new)} (found)"
-            self.edit_steps(target, lambda steps: with_kinds(steps, new), said)
+            said = f"+ {', '.join(map(kind_of, new))} (found)"
+            self.edit_steps(target, lambda steps: with_new(steps, new), said)
 
     def heard_by(self, target: str) -> Path | None:
         """The file that a target's clean-up hears; None where its stem is not there."""
@@ -332,15 +332,13 @@ def kind_of(step: Step) -> str:
     return str(step.__struct_config__.tag)
 
 
-def with_kinds(steps: tuple[Step, ...], kinds: Sequence[str]) -> tuple[Step, ...]:
-    """Steps with new ones of these kinds among them, in the order in which steps are proposed."""
-    order = step_kinds()
-    ranks = {kind: rank for rank, kind in enumerate(order)}
+def with_new(steps: tuple[Step, ...], new: Sequence[Step]) -> tuple[Step, ...]:
+    """Steps with new ones among them, in the order in which steps are proposed."""
+    ranks = {kind: rank for rank, kind in enumerate(step_kinds())}
     made = list(steps)
-    for kind in kinds:
-        behind = (place for place, step in enumerate(made) if ranks[kind_of(step)] > ranks[kind])
-        new: Step = order[kind]()  # pyright: ignore[reportAssignmentType] - each of them is one of the union
-        made.insert(next(behind, len(made)), new)
+    for each in new:
+        behind = (place for place, step in enumerate(made) if ranks[kind_of(step)] > ranks[kind_of(each)])
+        made.insert(next(behind, len(made)), each)
     return tuple(made)
 
 
