@@ -96,6 +96,9 @@ def test_tones_gain_12_db(tmp_path: Path, share: float) -> None:
     assert abs(outcome.finding.figures["clipped_samples"] - over.sum()) < 0.01 * over.sum() + 3
 
 
+MISSED = pytest.mark.xfail(strict=True, reason="12 dB on all that is tonal is the aim, and missed here")
+
+
 @pytest.mark.parametrize(
     ("name", "start", "share", "least_db"),
     [
@@ -103,6 +106,9 @@ def test_tones_gain_12_db(tmp_path: Path, share: float) -> None:
         ("masters/wesnoth_love_theme.flac", 40.0, 0.06, 12.0),
         ("multitracks/eif-lithium/bass.flac", 10.0, 0.04, 12.0),
         ("multitracks/eif-lithium/vocals.flac", 4.0, 0.01, 12.0),
+        pytest.param("masters/wesnoth_love_theme.flac", 60.0, 0.08, 12.0, marks=MISSED),
+        pytest.param("multitracks/synth-hobo/bass.flac", 4.0, 0.04, 12.0, marks=MISSED),
+        pytest.param("multitracks/waveform-playlist/vocals.flac", 4.0, 0.04, 12.0, marks=MISSED),
         ("multitracks/trackswitch/drums.flac", 4.0, 0.08, 0.0),
         ("multitracks/eif-lithium/drums.flac", 4.0, 0.02, 0.0),
     ],

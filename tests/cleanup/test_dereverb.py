@@ -67,12 +67,16 @@ def read(path: Path, seconds: float, channels: int = 2) -> tuple[Sound, int]:
     return 0.3 * (part[:channels] if len(part) >= channels else np.repeat(part[:1], channels, axis=0)), rate
 
 
+MISSED = pytest.mark.xfail(strict=True, reason="2 dB on every voice is the aim, and missed here")
+
+
 @pytest.mark.parametrize(
     ("name", "rt60_s"),
     [
         ("speech/dfn_clean_freesound_33711.flac", 0.5),
         ("speech/198-209-0000.hq.ogg", 0.8),
         ("multitracks/synth-hobo/vocals.flac", 0.8),
+        pytest.param("multitracks/waveform-playlist/vocals.flac", 0.5, marks=MISSED),
     ],
 )
 def test_voices_come_out_of_a_room(data: Path, tmp_path: Path, name: str, rt60_s: float) -> None:
