@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# A browser for the tests is fetched while Python's packages are.
+MAKEFLAGS += --jobs=2
 
 .PHONY: setup chromium demo test lint bench clean
 
