@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+import msgspec
 
 from core.cleanup.bench import find
 from core.cleanup.cleaner import Finding
@@ -11,6 +14,9 @@ from core.session.cleaning import Declick, Declip, Decrackle, Deecho, Dehum, Den
 
 PROPOSED_FROM = 0.8
 """Confidence from which a step is proposed. An engineer who asks for a step gets it below that, too."""
+LIKE_CLIPPING = ("declick", "decrackle")
+BESIDE_CLIPPING = 0.5
+"""The confidence of clicks and ticks in a file that is clipped as well, at the most."""
 
 
 def proposed(*, for_networks: bool = False) -> tuple[Step, ...]:
@@ -24,10 +30,32 @@ def proposed(*, for_networks: bool = False) -> tuple[Step, ...]:
     return (Declip(), Declick(), Decrackle(), dehum, Denoise(), Deecho(), Dereverb())
 
 
-def findings(path: Path) -> Operation[tuple[Finding, ...]]:
-    """What each of the proposed steps finds in a file as it is. Raises UnbakeError where it can't be read."""
+def findings(path: Path, steps: Sequence[Step] | None = None) -> Operation[tuple[Finding, ...]]:
+    """What each step finds in the file at `path` as it is, without `steps` each of those `proposed`.
+
+    Raises UnbakeError where it can't be read.
+    """
     found: list[Finding] = []
-    for step in proposed():
+    for step in proposed() if steps is None else steps:
         finding = yield from find(path, step)
         found.append(finding)
-    return tuple(found)
+    return weighed(found)
+
+
+def weighed(found: Iterable[Finding]) -> tuple[Finding, ...]:
+    """What steps found in one file as it is, each in the light of the others.
+
+    Where a wave was cut off it has edges, which are like those of clicks: with clipping found surely, clicks are not.
+    """
+    found = tuple(found)
+    if not any(each.type == "declip" and each.found and each.confidence >= PROPOSED_FROM for each in found):
+        return found
+    return tuple(_beside_clipping(each) if each.type in LIKE_CLIPPING and each.found else each for each in found)
+
+
+def _beside_clipping(finding: Finding) -> Finding:
+    return msgspec.structs.replace(
+        finding,
+        confidence=min(finding.confidence, BESIDE_CLIPPING),
+        detail=f"{finding.detail}; they may be edges of the clipping: look again behind declip",
+    )

@@ -255,13 +255,11 @@ class _Measured(msgspec.Struct, frozen=True):
 
 def _found(source: Path, steps: Sequence[Step]) -> Operation[tuple[Done | None, ...]]:
     """What each step finds in the file as it is."""
-    from core.cleanup.bench import Done, find
+    from core.cleanup.bench import Done
+    from core.cleanup.proposal import findings
 
-    done: list[Done | None] = []
-    for step in steps:
-        finding = (yield from find(source, step)) if step.active else None
-        done.append(None if finding is None else Done(step, finding, None))
-    return tuple(done)
+    told = iter((yield from findings(source, [step for step in steps if step.active])))
+    return tuple(Done(step, next(told), None) if step.active else None for step in steps)
 
 
 def _parts(cleaned: Cleaned) -> dict[int, Done]:

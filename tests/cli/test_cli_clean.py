@@ -64,6 +64,23 @@ def test_what_is_found_surely_is_mended_unasked_and_the_rest_is_told(unbake, cli
     assert list(carried_out) == ["declip", "declick", "decrackle", "dehum", "denoise", "deecho", "dereverb"]
 
 
+def test_edges_of_clipping_are_not_claimed_as_clicks(unbake, tmp_path: Path) -> None:
+    path = tmp_path / "both.wav"
+    rng = np.random.default_rng(2)
+    time = np.arange(6 * RATE) / RATE
+    sound = 0.4 * np.sin(2 * np.pi * 110 * time) * np.sin(2 * np.pi * 0.5 * time) + 0.2 * np.sin(2 * np.pi * 523 * time)
+    for at in rng.integers(RATE, 5 * RATE, 12):
+        sound[at : at + 20] += 0.5 * rng.standard_normal(20)
+    for most, sure in ((1.0, True), (0.45, False)):
+        soundfile.write(path, np.clip(sound, -most, most) / 1.01, RATE, subtype="PCM_24")
+        steps = unbake("clean", path, "--find", "--json").json["steps"]
+        found = {step["finding"]["type"]: step["finding"] for step in steps}
+        assert found["declip"]["found"] is not sure
+        assert found["declick"]["found"]
+        assert (found["declick"]["confidence"] >= 0.8) is sure
+        assert ("behind declip" in found["declick"]["detail"]) is not sure
+
+
 def test_clean_sound_comes_out_sample_for_sample(unbake, tmp_path: Path) -> None:
     path, out = tmp_path / "clean.wav", tmp_path / "out.wav"
     soundfile.write(path, tones(), RATE, subtype="PCM_24")
