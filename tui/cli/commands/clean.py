@@ -28,16 +28,15 @@ def run(options: Namespace) -> int:
 
 
 def _rows(report: CleanReport) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [(step.finding.type, _told(step)) for step in report.steps]
+    only_found = report.output is None and report.removed is None
+    passed_over = "" if only_found else ", not done unasked"
+    rows: list[tuple[str, ...]] = [(step.finding.type, _told(step, passed_over)) for step in report.steps]
     if report.output is not None:
         rows.append(("written", f"{report.output}, {report.subtype}"))
     if report.removed is not None:
         rows.append(("taken away", report.removed))
-    changed = "nothing, sample for sample"
-    if not report.identical:
-        share = 100.0 * report.changed_samples / max(1, report.frames * report.channels)
-        changed = f"{report.changed_samples} samples of {report.frames * report.channels} ({share:.3g}%)"
-    rows.append(("changed", changed))
+    if not only_found:
+        rows.append(("changed", _changed(report)))
     if report.overs:
         lowered = f"; the whole is {-report.trim_db:.3f} dB lower" if report.trim_db else ""
         rows.append(("overs", f"{report.overs} samples, peak {level(report.peak_dbfs, 'dBFS')}{lowered}"))
@@ -45,10 +44,17 @@ def _rows(report: CleanReport) -> list[tuple[str, ...]]:
     return rows
 
 
-def _told(step: StepOutcome) -> str:
+def _changed(report: CleanReport) -> str:
+    if report.identical:
+        return "nothing, sample for sample"
+    samples = report.frames * report.channels
+    return f"{report.changed_samples} samples of {samples} ({100.0 * report.changed_samples / samples:.3g}%)"
+
+
+def _told(step: StepOutcome, passed_over: str) -> str:
     finding = step.finding
     if not step.carried_out:
-        sure = f" (confidence {finding.confidence:.0%}, not done unasked)" if finding.found else ""
+        sure = f" (confidence {finding.confidence:.0%}{passed_over})" if finding.found else ""
         return f"{finding.detail}{sure}"
     share = "" if step.strength == 1.0 else f" at {step.strength:.0%} strength"
     taken = level(step.removed_rms_dbfs, "dBFS")
