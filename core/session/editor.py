@@ -31,7 +31,7 @@ MERGE_WITHIN_S = 1.0
 
 
 class Recovery(Struct, frozen=True):
-    """Edits that are in the history but not in the session file, as a crash leaves them.
+    """Edits that are in the history but not in a session file, as a crash leaves them.
 
     How many steps lie between the two, and when (ISO 8601, UTC) and by what the last of them was made.
     """
@@ -160,7 +160,8 @@ class Editor:
     ) -> Editor:
         """Begins a session that is not on the disk yet; its folder is made. Nothing is written before `journal`.
 
-        A history that lies there goes on. Raises UnbakeError when there is a session, or somebody else has it open.
+        A history that lies there goes on; `recovery` says whether it has edits on the same source, of a session that
+        was never saved. Raises UnbakeError when there is a session, or somebody else has it open.
         """
         history.make_folder(path)
         check_free(path, lock)
@@ -170,8 +171,13 @@ class Editor:
             read = history.read(path)
         if read.problem is not None:
             raise read.problem
-        tree = read.history.push(session, what, history.now())
+        number, was = read.history.find(session), read.history.present
+        tree = read.history.push(session, what, history.now()) if number is None else read.history.go_to(number)
         editor = cls(path, session, tree, lock=lock, clock=clock)
+        if was is not None and session.source.sha256 in was.document:
+            begun = read.history.line_to(was.number)[-1] if number is None else number
+            if was.number != begun:
+                editor.recovery = Recovery(_steps_between(read.history, was.number, begun), was.at, was.what)
         editor._journaled, editor._length, editor._size = read.history, read.length, read.size
         editor._values[_present(tree).number] = session
         return editor
@@ -269,7 +275,10 @@ class Editor:
                 self.recovery = None
 
     def discard_recovery(self) -> None:
-        """Goes on from what the session file holds; what was not saved stays in the tree. So does the first edit."""
+        """Goes on from what the session file holds, or a session begins with; what was not saved stays in the tree.
+
+        So does the first edit.
+        """
         with self._memory:
             self.recovery = None
 
@@ -387,7 +396,7 @@ def _present(tree: History) -> Edit:
 
 
 def _steps_between(tree: History, one: int, other: int | None) -> int:
-    """Steps of undo and redo from one edit to another, by way of the newest that both came from."""
+    """Steps of undo and redo from one edit to another by way of the newest that both came from."""
     line, other_line = tree.line_to(one), tree.line_to(other)
     shared = len(set(line) & set(other_line))
     return len(line) + len(other_line) - 2 * shared

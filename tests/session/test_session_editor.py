@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from core.errors import UnbakeError
@@ -279,6 +280,43 @@ def test_a_new_session_is_written_when_it_is_saved(tmp_path: Path) -> None:
     assert files.load(path) == editor.session
     with pytest.raises(UnbakeError, match="there is a session already"):
         Editor.create(path, BASE, "again")
+
+
+def test_edits_of_a_session_that_was_never_saved_are_offered_when_it_begins_again(tmp_path: Path) -> None:
+    path = tmp_path / "song.unbake.toml"
+    editor = Editor.create(path, BASE, "new session on song.wav")
+    gain(editor, -1.0)
+    gain(editor, -2.0, "drums")
+    editor.undo()
+    editor.journal()
+
+    again = Editor.create(path, BASE, "new session on song.wav")
+    assert again.session == BASE
+    assert again.recovery is not None
+    assert again.recovery.edits == 1
+    assert again.recovery.what == "bass: gain -1 dB"
+    again.recover()
+    assert again.session == editor.session
+    assert again.history == editor.history
+    assert not again.saved
+
+    anew = Editor.create(path, BASE, "new session on song.wav")
+    gain(anew, -5.0)
+    anew.journal()
+    assert [edit.parent for edit in history.load(path).edits] == [None, 0, 1, 0]
+
+
+def test_edits_are_offered_where_a_session_begins_otherwise_now_and_not_for_another_master(tmp_path: Path) -> None:
+    path = tmp_path / "song.unbake.toml"
+    editor = Editor.create(path, BASE, "new session on song.wav")
+    gain(editor, -1.0)
+    editor.journal()
+    other_model = msgspec.structs.replace(BASE, separation=msgspec.structs.replace(BASE.separation, overlap=7.0))
+    recovery = Editor.create(path, other_model, "new session on song.wav").recovery
+    assert recovery is not None
+    assert recovery.edits == 1
+    other_source = msgspec.structs.replace(BASE, source=msgspec.structs.replace(BASE.source, sha256="0" * 64))
+    assert Editor.create(path, other_source, "new session on song.wav").recovery is None
 
 
 def test_a_path_with_nothing_is_no_session(path: Path) -> None:

@@ -19,6 +19,7 @@ import soundfile
 
 from core import places
 from core.jobs.client import Worker
+from core.jobs.sessions import place_beside
 from core.session import history
 from core.session.lock import SessionLock
 
@@ -257,6 +258,22 @@ def test_killed_it_offers_the_edits_the_next_time(session_path: Path) -> None:
         terminal.until("was left without being saved: 1 edit")
         terminal.type("r")
         terminal.until("not saved")
+        terminal.until("-1.0 dB")
+
+
+def test_killed_before_it_was_ever_saved_it_offers_the_edits_as_well(song: Path) -> None:
+    session_path = place_beside(song)
+    with Terminal(song) as terminal:
+        terminal.until("not separated yet")
+        terminal.type("3,")
+        terminal.until(lambda: len(history.load(session_path).edits) == 2)
+        terminal.process.kill()
+        terminal.process.wait()
+    assert not session_path.exists()
+    with Terminal(song) as terminal:
+        terminal.until("was left without being saved: 1 edit")
+        terminal.until("begin anew")
+        terminal.type("r")
         terminal.until("-1.0 dB")
 
 

@@ -106,12 +106,13 @@ def value_row(
 ) -> Row:
     """A value with its title and what it can be; `cells` are those of the value, where the usual ones are too few."""
     indent = "  " if isinstance(key, Fader) else "    "
-    wordy = parameter.kind in parameters.WRITTEN
+    cells = cells or VALUE_CELLS
+    wordy = parameter.kind in parameters.WRITTEN  # a path is shown whole
     text = parameters.shown(parameter, value, padded=not wordy).removeprefix(f"{parameter.title} ")
     found = [
         Cell(indent),
         Cell(parameter.title, "", VALUE_AT - len(indent)),
-        Cell(text, "" if value == parameter.default else "value", 0 if wordy else cells or VALUE_CELLS),
+        Cell(text.ljust(cells), "" if value == parameter.default else "value", 0 if wordy else cells),
     ]
     possible = parameters.possible(parameter, sample_rate)
     if chosen:

@@ -198,10 +198,11 @@ class Opening(Cleaning):
         assert editor is not None
         found = editor.recovery
         assert found is not None
+        otherwise = "go on from what was saved" if editor.path.exists() else "begin anew"
         question = f"{editor.path.name} was left without being saved: {found.words()}."
         answers = [
             Answer("r", "take up where it was left"),
-            Answer("d", "go on from what was saved; the edits stay in the history"),
+            Answer("d", f"{otherwise}; the edits stay in the history"),
         ]
         answer = await self.app.push_screen_wait(Ask(question, answers))
         if self.bench is not bench:
