@@ -150,8 +150,8 @@ class Denoise(CleanupStep, frozen=True, tag="denoise", kw_only=True):
             extra={**DB_STEPS, "fine": 0.5},
         ),
     ] = 20.0
-    from_seconds: Annotated[Seconds, Meta(title="profile from", description="where nothing but noise is heard")] = 0.0
-    to_seconds: Annotated[Seconds, Meta(title="profile to", description="the end of that stretch")] = 0.0
+    from_seconds: Annotated[Seconds, Meta(title="noise from", description="where nothing but noise is heard")] = 0.0
+    to_seconds: Annotated[Seconds, Meta(title="noise to", description="the end of that stretch")] = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
