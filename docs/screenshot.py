@@ -1,7 +1,7 @@
 """Makes the pictures in the README from real runs: `.venv/bin/python docs/screenshot.py`.
 
-`demo.svg` is what the demo prints, `desk.svg` the workstation on the demo's repaired session, `report.png` the top of
-its report in a browser (Debian's chromium).
+`demo.svg` is what the demo prints, `desk.svg` the workstation on the demo's repaired session, `bench.svg` the clean-up
+bench on its song with hum, hiss and clicks, `report.png` the top of its report in a browser (Debian's chromium).
 """
 
 from __future__ import annotations
@@ -15,10 +15,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import soundfile
 from rich.console import Console
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from textual.pilot import Pilot
+
+    from tui.app import Workstation
 
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent / "tests" / "tui"))
@@ -49,6 +58,7 @@ def main() -> None:
         asyncio.run(report(Path(name) / "demo" / "repaired.html"))
         os.environ.update(env, TERM="xterm-256color", COLORTERM="truecolor")
         (DOCS / "desk.svg").write_text(asyncio.run(desk(Path(name) / "demo" / "master.unbake.toml")))
+        (DOCS / "bench.svg").write_text(asyncio.run(bench(damaged(Path(name) / "demo" / "master.wav"))))
 
 
 def printed(text: str) -> str:
@@ -77,30 +87,77 @@ async def report(page: Path) -> None:
 
 async def desk(session: Path) -> str:
     """The workstation on a session, once its edits are proved, as SVG."""
+    from tui.desk.screen import Desk
+
+    app = workstation(session)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: any(isinstance(each, Desk) and each.bench.check for each in app.screen_stack))
+        await pilot.press(*KEYS)
+        await pilot.pause(1.0)
+        return drawn(app)
+
+
+def damaged(master: Path) -> Path:
+    """A copy of a master 6 dB down, with hum, hiss and clicks, as from a bad transfer."""
+    sound, rate = soundfile.read(master)
+    rng, time_s = np.random.default_rng(1), np.arange(len(sound)) / rate
+    hum = sum(0.03 * 0.6**n * np.sin(2 * np.pi * 50.03 * (n + 1) * time_s) for n in range(12))
+    sound = 0.5 * sound + np.asarray(hum)[:, None] + 0.002 * rng.standard_normal(sound.shape)
+    for at in rng.integers(0, len(sound) - 40, 12):
+        sound[at : at + rng.integers(5, 40)] += 0.4 * rng.choice((-1.0, 1.0))
+    path = master.with_name("transfer.wav")
+    soundfile.write(path, np.clip(sound, -1.0, 1.0), rate, subtype="PCM_24")
+    return path
+
+
+async def bench(song: Path) -> str:
+    """The clean-up bench on a damaged song: what was proposed is carried out, as SVG."""
+    from tui.desk.screen import Desk
+
+    app = workstation(song)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: any(isinstance(each, Desk) and each.bench.editor for each in app.screen_stack))
+        state = next(each for each in app.screen_stack if isinstance(each, Desk)).bench
+        await pilot.press("C", "p")
+        await until(pilot, lambda: state.damage and state.session is not None and state.session.cleanup)
+        await pilot.press("c")
+        await until(pilot, lambda: state.taken and not state.cleaning)
+        await pilot.press(*"jjjjj")
+        await pilot.pause(3.0)
+        return drawn(app)
+
+
+def workstation(path: Path) -> Workstation:
+    """The app on a file, with its worker in this process."""
     from tui_in_process import InProcessWorker
-    from tui_pictures import tidy
 
     from tui.app import Workstation
     from tui.config import Config
-    from tui.desk.screen import Desk
 
-    app = Workstation(session, config=Config(), make_worker=InProcessWorker)
-    async with app.run_test(size=SIZE) as pilot:
-        end = time.monotonic() + 60.0
-        while not any(isinstance(screen, Desk) and screen.bench.check is not None for screen in app.screen_stack):
-            if time.monotonic() > end:
-                raise SystemExit("the session was not proved within a minute")
-            await pilot.pause(0.1)
-        await pilot.press(*KEYS)
-        await pilot.pause(1.0)
-        return dotted(tidy(app.export_screenshot(title="unbake")))
+    return Workstation(path, config=Config(), make_worker=InProcessWorker)
+
+
+async def until(pilot: Pilot[Any], holds: Callable[[], Any]) -> None:
+    """Waits, a minute at the most."""
+    end = time.monotonic() + 60.0
+    while not holds():
+        if time.monotonic() > end:
+            raise SystemExit("it did not come to that within a minute")
+        await pilot.pause(0.1)
+
+
+def drawn(app: Workstation) -> str:
+    """The screen as SVG."""
+    from tui_pictures import tidy
+
+    return dotted(tidy(app.export_screenshot(title="unbake")))
 
 
 def dotted(svg: str) -> str:
     """An SVG whose braille is drawn: fonts have it in any width, some with rings where no dot is."""
     colours = dict(re.findall(r"\.(r\d+) \{ fill: (#\w+)", svg))
 
-    def drawn(found: re.Match[str]) -> str:
+    def with_dots(found: re.Match[str]) -> str:
         text, left, top = found["text"], float(found["x"]), float(found["y"]) - BASELINE
         if not BRAILLE.search(text):
             return found[0]
@@ -116,7 +173,7 @@ def dotted(svg: str) -> str:
         kept = found[0].replace(text, others) if others.strip() else ""
         return f'<path {line} d="{path}"/>{kept}'
 
-    return TEXT.sub(drawn, svg)
+    return TEXT.sub(with_dots, svg)
 
 
 if __name__ == "__main__":
