@@ -24,7 +24,7 @@ VERSIONS = {
     "declip": "1",
     "declick": "1",
     "decrackle": "1",
-    "dehum": "2",
+    "dehum": "3",
     "denoise": "1",
     "deecho": "1",
     "dereverb": "1",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, ndimage, signal
+from scipy import fft, interpolate, ndimage, signal
 
 from core.audio.formats import AudioInfo
 from core.cleanup.dehum.stretches import LOOKS_HZ, Complexes, Reals, stretch_seconds
@@ -15,6 +16,12 @@ from core.cleanup.dehum.tracking import Track
 NOTCH_HZ: Final = (0.75, 2.75)
 """Notches take all out to the first, and nothing from the second on."""
 SLOW_SECONDS: Final = (2.0, 6.0)
+STIFF: Final = 1e4
+"""1 over the variance of the fundamental's turn in rad/s^2, over a second."""
+FEWEST_LOOKS: Final = 50
+BEYOND_LOOKS: Final = 10
+BLUR: Final = 1.6
+"""Half the length of a band's impulse response, in turns of its edge."""
 
 
 class Bank:
@@ -38,8 +45,7 @@ class Bank:
     def _band(self, freq_hz: float) -> Reals:
         """What counts as a line: a third of the way to the next ones, 8 Hz at most, with soft edges."""
         apart = np.abs(fft.fftfreq(self._looks, 1.0 / LOOKS_HZ))
-        edge = min(8.0, freq_hz / 3.0)
-        return np.clip(2.0 * (1.0 - apart / edge), 0.0, 1.0)
+        return np.clip(2.0 * (1.0 - apart / _band_edge(freq_hz)), 0.0, 1.0)
 
     def down(self, row: Reals, numbers: NDArray[np.int64], freq_hz: float) -> Complexes:
         """Lines as [harmonics, looks], complex amplitudes relative to harmonics of a steady `freq_hz`."""
@@ -68,8 +74,22 @@ class Bank:
         """The hum of a stretch: float64 [frames]."""
         freq_hz = float(np.mean(track.freqs_hz))
         lines = self.turned(self.down(row, numbers, freq_hz), numbers, freq_hz, track, seconds)
-        there = (inside > 0.5) & self._in_file(row)
-        smooth = _notched(lines, there) if method == "notch" else _fitted(lines, numbers, there)
+        sounding = np.flatnonzero(row)
+        if not len(sounding):
+            return np.zeros(self._frames)
+        own = slice(int(sounding[0]), int(sounding[-1]) + 1)
+        looked_at = self.seconds * self._rate
+        there = (inside > 0.5) & (looked_at >= own.start) & (looked_at < own.stop)
+        sure = ndimage.binary_erosion(there, iterations=_blurred(freq_hz))
+        if not sure.any():
+            sure = there
+        music = _beside(lines)
+        turn = np.exp(
+            1j * np.outer(numbers, _common_turn(lines, _fitted(lines, music, numbers, sure), music, sure, numbers))
+        )
+        smooth = turn * _fitted(lines / turn, music, numbers, sure)
+        if method == "notch":
+            smooth += _within(np.where(sure, lines - smooth, 0.0))
         lag = track.cycles_at(seconds) - freq_hz * self.seconds
         back = smooth * np.exp(2j * np.pi * np.outer(numbers, lag)) / self._slip(numbers, freq_hz)
         part = np.asarray(fft.fft(back, axis=1))
@@ -79,48 +99,64 @@ class Bank:
             bins = middle + offsets
             good = (bins > 0) & (bins < len(spectrum))
             np.add.at(spectrum, bins[good], one[good])
-        return np.asarray(fft.irfft(spectrum * (self._frames / (2.0 * self._looks)), self._frames))
-
-    def _in_file(self, row: Reals) -> NDArray[np.bool_]:
-        """Which looks are at sound: before the file and after it there is none."""
-        sounding = np.flatnonzero(row)
-        if not len(sounding):
-            return np.zeros(self._looks, dtype=bool)
-        at = self.seconds * self._rate
-        return (at >= sounding[0]) & (at <= sounding[-1])
+        hum = np.zeros(self._frames)
+        hum[own] = np.asarray(fft.irfft(spectrum * (self._frames / (2.0 * self._looks)), self._frames))[own]
+        return hum
 
 
-def _notched(lines: Complexes, there: NDArray[np.bool_]) -> Complexes:
-    """What is within the notch's width of 0 Hz, known from what is there alone."""
+def _band_edge(freq_hz: float) -> float:
+    """How far from a line its band reaches, in Hz."""
+    return min(8.0, freq_hz / 3.0)
+
+
+def _blurred(freq_hz: float) -> int:
+    """So many looks beside where hum begins or ends, its band smears the one into the other."""
+    return math.ceil(BLUR / _band_edge(freq_hz) * LOOKS_HZ)
+
+
+def _beside(lines: Complexes) -> Reals:
+    """The power of what moves near each line, moment by moment: music, mostly."""
+    near = ndimage.uniform_filter1d(lines, round(LOOKS_HZ), axis=1)
+    return ndimage.uniform_filter1d(np.square(np.abs(lines - near)), round(0.5 * LOOKS_HZ), axis=1)
+
+
+def _trust(music: Reals, sure: NDArray[np.bool_]) -> Reals:
+    """How much each moment of each line counts: the less, the more music there is near it."""
+    typical = np.median(music[:, sure], axis=1, keepdims=True) if sure.any() else 1.0
+    return sure / (music + 0.1 * typical + 1e-20)
+
+
+def _common_turn(
+    lines: Complexes, smooth: Complexes, music: Reals, sure: NDArray[np.bool_], numbers: NDArray[np.int64]
+) -> Reals:
+    """The turn of the fundamental that all lines have in common, in radians: what the track leaves of the drift."""
+    trust = _trust(music, sure)
+    known = (trust * np.square(numbers[:, None] * np.abs(smooth))).sum(axis=0)
+    at = np.flatnonzero(known > 0.0)
+    if len(at) < FEWEST_LOOKS:
+        return np.zeros(lines.shape[1])
+    turned = (trust * numbers[:, None] * (smooth.conj() * lines).imag).sum(axis=0)[at] / known[at]
+    course = interpolate.make_smoothing_spline(at / LOOKS_HZ, turned, 2.0 * known[at], lam=STIFF)
+    return course(np.clip(np.arange(lines.shape[1]), at[0] - BEYOND_LOOKS, at[-1] + BEYOND_LOOKS) / LOOKS_HZ)
+
+
+def _fitted(lines: Complexes, music: Reals, numbers: NDArray[np.int64], sure: NDArray[np.bool_]) -> Complexes:
+    """Slow amplitudes, known from where they are sure, and going on beyond."""
+    found, trust = np.zeros_like(lines), _trust(music, sure)
+    for row, number in enumerate(numbers):
+        seconds = float(np.clip(40.0 / number, *SLOW_SECONDS))
+        taps = np.hanning(2 * round(0.5 * seconds * LOOKS_HZ) + 1)
+        above, below = (signal.oaconvolve(each, taps, mode="same") for each in (lines[row] * trust[row], trust[row]))
+        known = below > 1e-9 * below.max(initial=1e-300)
+        found[row] = np.where(known, above / np.where(known, below, 1.0), 0.0)
+    return found
+
+
+def _within(lines: Complexes) -> Complexes:
+    """What is within a notch's width of 0 Hz."""
     low, high = NOTCH_HZ
     half = round(0.85 * LOOKS_HZ)
     cut = (low + high) / LOOKS_HZ
     taps = np.kaiser(2 * half + 1, 4.5) * np.sinc(cut * np.arange(-half, half + 1))
-    return _averaged(lines, np.broadcast_to(there.astype(float), lines.shape), taps)
-
-
-def _averaged(lines: Complexes, weights: Reals, taps: Reals) -> Complexes:
-    """Means of lines under moving taps, weighted."""
-    half = len(taps) // 2
-    wide = np.pad(np.stack([lines * weights, weights.astype(complex)]), ((0, 0), (0, 0), (half, half)))
-    above, below = signal.oaconvolve(wide, taps[None, None, :], mode="valid", axes=2)
-    enough = below.real > 0.25 * taps.sum() * weights.max(initial=1e-300)
-    return np.where(enough, above / np.where(enough, below.real, 1.0), 0.0)
-
-
-def _fitted(lines: Complexes, numbers: NDArray[np.int64], there: NDArray[np.bool_]) -> Complexes:
-    """Slow amplitudes, to which moments count less the more music there is near the line."""
-    found = np.zeros_like(lines)
-    for row, number in enumerate(numbers):
-        seconds = float(np.clip(40.0 / number, *SLOW_SECONDS))
-        taps = np.hanning(2 * round(0.5 * seconds * LOOKS_HZ) + 1)
-        line = lines[row : row + 1]
-        near = ndimage.uniform_filter1d(line, round(LOOKS_HZ), axis=1)
-        music = ndimage.uniform_filter1d(np.square(np.abs(line - near)), round(0.5 * LOOKS_HZ), axis=1)
-        typical = np.median(music[:, there]) if there.any() else 1.0
-        weights = there / (music + 0.1 * typical + 1e-20)
-        half = len(taps) // 2
-        wide = np.pad(np.stack([line * weights, weights.astype(complex)]), ((0, 0), (0, 0), (half, half)))
-        above, below = np.stack([[np.convolve(each[0], taps, "valid")] for each in wide])
-        found[row] = np.where(there, above[0] / np.maximum(below[0].real, 1e-300), 0.0)
-    return found
+    wide = np.pad(lines, ((0, 0), (half, half)))
+    return np.asarray(signal.oaconvolve(wide, taps[None, :] / taps.sum(), mode="valid", axes=1))

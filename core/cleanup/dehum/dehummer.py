@@ -15,7 +15,7 @@ from core.cleanup.dehum.bank import Bank
 from core.cleanup.dehum.comb import EXACT, LINE_DB, MAINS_HZ, Comb, Steady, comb_at, comb_near_mains, listen, why_none
 from core.cleanup.dehum.lines import Lines, Tally
 from core.cleanup.dehum.stretches import LOOKS_HZ, Reals, stretches
-from core.cleanup.dehum.tracking import Track, offset_at, smoothed
+from core.cleanup.dehum.tracking import Track, course, offset_at
 from core.errors import UnbakeError
 from core.events import Operation, Progress
 from core.session.cleaning import Dehum
@@ -103,9 +103,9 @@ class Dehummer(Cleaner[Dehum]):
             start = stretch.at / self.info.sample_rate
             found += [offset_at(lines, round((second - start) * LOOKS_HZ)) for second in range(first, last)]
             yield Progress("following the hum", stretch.last, self.info.frames, self.info.seconds)
-        found += [found[-1]] * max(0, math.ceil(self.info.seconds) + 2 - len(found))
-        offsets, weights = np.array(found).T
-        freqs = freq_hz + smoothed(offsets, weights)
+        beyond = max(0, math.ceil(self.info.seconds) + 2 - len(found))
+        offsets, weights = np.array([*found, *[(found[-1][0], 0.0)] * beyond]).T
+        freqs = freq_hz + course(offsets, weights, self.info.seconds)
         steps = 0.5 * (freqs[1:] + freqs[:-1])
         return Track(freqs, np.concatenate([[0.0], np.cumsum(steps)]))
 

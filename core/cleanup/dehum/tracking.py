@@ -51,7 +51,27 @@ def offset_at(lines: Complexes, look: int) -> tuple[float, float]:
     return offset, float(max(0.0, first.max() - np.median(first)) ** 2)
 
 
-def smoothed(offsets: Reals, weights: Reals) -> Reals:
+def course(offsets: Reals, weights: Reals, file_seconds: float) -> Reals:
+    """A smooth course through offsets measured once a second; windows at the ends of the file tell of what is in it."""
+    late = np.array([_late(second, file_seconds) for second in range(len(offsets))])
+    found = _smoothed(offsets, weights)
+    for _ in range(2):
+        found = _smoothed(offsets - np.gradient(found) * late, weights) if len(found) > 1 else found
+    return found
+
+
+def _late(second: int, file_seconds: float) -> float:
+    """How much later than its middle a window tells the frequency of, where it reaches out of the file."""
+    time = (np.arange(_WINDOW) - _WINDOW // 2) / LOOKS_HZ
+    window = np.hanning(_WINDOW) * ((second + time >= 0.0) & (second + time <= file_seconds))
+    if window.sum() < 1e-3:
+        return 0.0
+    off = time - np.average(time, weights=window)
+    # the line through the phase of a tone that rises steadily, by least squares
+    return float((window * off * np.square(time)).sum() / (2.0 * (window * np.square(off)).sum()))
+
+
+def _smoothed(offsets: Reals, weights: Reals) -> Reals:
     """A smooth course through values of unequal weight; those far off it are given up (Whittaker, Tukey's weights)."""
     count = len(offsets)
     if count < 4:
