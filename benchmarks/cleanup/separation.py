@@ -81,7 +81,7 @@ DAMAGES = {
     "noise, 20 dB": (noisy(20.0), Denoise()),
     "noise, 30 dB": (noisy(30.0), Denoise()),
     "hum, 15 dB": (humming, Dehum()),
-    "hum, 15 dB, subtract": (humming, Dehum(method="subtract")),
+    "hum, 15 dB, notch": (humming, Dehum(method="notch")),
     "clipped, 4%": (clipped, Declip()),
     "5 clicks a second": (clicking, Declick()),
     "echo, 37 ms, -8 dB": (echoing, Deecho()),

@@ -12,6 +12,10 @@ from core.cleanup.cleaner import Finding
 from core.events import Operation
 from core.session.cleaning import Declick, Declip, Decrackle, Deecho, Dehum, Denoise, Dereverb, Step
 
+TRIED: tuple[Step, ...] = (Declip(), Declick(), Decrackle(), Dehum(), Denoise(), Deecho(), Dereverb())
+"""The steps that are tried, at their defaults. What was done to the recording last is undone first: clipping hides
+under everything that came after it, clicks spoil every spectrum that hum and noise are measured in, and a room is heard
+best without them."""
 PROPOSED_FROM = 0.8
 """Confidence from which a step is proposed. An engineer who asks for a step gets it below that, too."""
 LIKE_CLIPPING = ("declick", "decrackle")
@@ -19,24 +23,13 @@ BESIDE_CLIPPING = 0.5
 """The confidence of clicks and ticks in a file that is clipped as well, at the most."""
 
 
-def proposed(*, for_networks: bool = False) -> tuple[Step, ...]:
-    """The steps that are tried, at their defaults but for what is better where only networks hear the outcome.
-
-    What was done to the recording last is undone first: clipping hides under everything that came after it, clicks
-    spoil every spectrum that hum and noise are measured in, and a room is heard best without them.
-    """
-    # a split loses more by the notes that notches take with the hum than by what subtraction leaves of it
-    dehum = Dehum(method="subtract") if for_networks else Dehum()
-    return (Declip(), Declick(), Decrackle(), dehum, Denoise(), Deecho(), Dereverb())
-
-
-def findings(path: Path, steps: Sequence[Step] | None = None) -> Operation[tuple[Finding, ...]]:
-    """What each step finds in the file at `path` as it is, without `steps` each of those `proposed`.
+def findings(path: Path, steps: Sequence[Step] = TRIED) -> Operation[tuple[Finding, ...]]:
+    """What each step finds in the file at `path` as it is, by default each of those that are tried.
 
     Raises UnbakeError where it can't be read.
     """
     found: list[Finding] = []
-    for step in proposed() if steps is None else steps:
+    for step in steps:
         finding = yield from find(path, step)
         found.append(finding)
     return weighed(found)

@@ -175,7 +175,7 @@ def clean_session(
     steps: tuple[Step, ...] = ()
     if request is not None:
         check_device_name(request.device)
-        steps, least_confidence = steps_for(request, for_networks=strip is None and apply != "master")
+        steps, least_confidence = steps_for(request)
         if least_confidence > 0.0:
             steps = yield from _surely_found(session, strip, steps, least_confidence, request.device)
         if apply is not None:
@@ -209,10 +209,8 @@ def _surely_found(
     return tuple(step for step, done in zip(steps, found, strict=True) if done.made is not None)
 
 
-def steps_for(request: CleanRequest, *, for_networks: bool = False) -> tuple[tuple[Step, ...], float]:
+def steps_for(request: CleanRequest) -> tuple[tuple[Step, ...], float]:
     """The steps that are asked for, or those that are tried where none are; and how sure a finding has to be.
-
-    `for_networks` says that only they hear the outcome.
 
     Raises UnbakeError for a step or preset that there isn't, and for a value that can't be.
     """
@@ -225,9 +223,9 @@ def steps_for(request: CleanRequest, *, for_networks: bool = False) -> tuple[tup
         if preset.cleanup is msgspec.UNSET or not preset.cleanup:
             raise UnbakeError("has no clean-up", where=request.preset, remedy="unbake presets list tells which have")
         return told(preset.cleanup, request.values), 0.0
-    from core.cleanup.proposal import PROPOSED_FROM, proposed
+    from core.cleanup.proposal import PROPOSED_FROM, TRIED
 
-    return told(proposed(for_networks=for_networks), request.values), PROPOSED_FROM
+    return told(TRIED, request.values), PROPOSED_FROM
 
 
 def _format(info: AudioInfo, out: Path, subtype: str | None) -> OutputFormat:

@@ -128,13 +128,13 @@ class Dehum(CleanupStep, frozen=True, tag="dehum", kw_only=True):
         ),
     ] = 4000.0
     method: Annotated[
-        Literal["notch", "subtract"],
+        Literal["subtract", "notch"],
         Meta(
             title="method",
-            description="zero-phase notches, or sinusoids that are followed and subtracted",
+            description="sinusoids that are followed and subtracted, or zero-phase notches, which take music as well",
             extra={"unit": ""},
         ),
-    ] = "notch"
+    ] = "subtract"
 
 
 class Denoise(CleanupStep, frozen=True, tag="denoise", kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -64,16 +65,36 @@ def gone_db(hum: np.ndarray, left: np.ndarray) -> float:
     return float(10 * np.log10(np.square(hum).sum() / np.square(left).sum()))
 
 
+def left_of(hum: np.ndarray, sound: np.ndarray, folder: Path, step: Dehum | None = None) -> np.ndarray:
+    """What is left of hum in sound: half of what the same sound with it and with its opposite differ by afterwards."""
+    one, other = (carried_out(folder, sound + sign * hum, step) for sign in (1.0, -1.0))
+    assert one[0].found
+    assert other[0].found
+    return 0.5 * (one[1] - other[1])[:, 0]
+
+
+@pytest.mark.parametrize("method", ["subtract", "notch"])
 @pytest.mark.parametrize(("freq_hz", "rms"), [(50.03, 0.01), (59.97, 0.1)])
-def test_drifting_hum_goes_by_40_db(tmp_path: Path, freq_hz: float, rms: float) -> None:
-    hum = mains(45.0, freq_hz, rms)
-    found, left = carried_out(tmp_path, music(45.0) + hum, then=hum)
-    assert found.found
+def test_drifting_hum_goes_by_40_db_to_its_ends(
+    tmp_path: Path, freq_hz: float, rms: float, method: Literal["subtract", "notch"]
+) -> None:
+    hum, step = mains(45.0, freq_hz, rms), Dehum(method=method)
+    found, _ = carried_out(tmp_path, music(45.0) + hum, step)
     assert found.confidence > 0.8
     assert abs(found.figures["freq_hz"] - freq_hz) < 0.02
     assert 0.01 < found.figures["drift_hz"] < 0.03
     assert abs(found.figures["level_dbfs"] - 20 * np.log10(rms)) < 1.0
-    assert gone_db(hum, left[:, 0]) > 40.0
+    left = left_of(hum, music(45.0), tmp_path, step)
+    assert gone_db(hum, left) > 40.0
+    assert gone_db(hum[: RATE // 2], left[: RATE // 2]) > 20.0
+    assert gone_db(hum[-RATE // 2 :], left[-RATE // 2 :]) > 20.0
+
+
+@pytest.mark.parametrize("method", ["subtract", "notch"])
+def test_hum_that_swells_goes_as_well(tmp_path: Path, method: Literal["subtract", "notch"]) -> None:
+    hum = mains(45.0, rms=0.02) * (1.0 + 0.23 * np.sin(2 * np.pi * 0.2 * np.arange(45 * RATE) / RATE))
+    step = Dehum(method=method)
+    assert gone_db(hum, left_of(hum, music(45.0), tmp_path, step)) > 35.0
 
 
 def test_music_beside_the_lines_is_left(tmp_path: Path) -> None:

@@ -151,19 +151,6 @@ def test_a_preset_with_a_clean_up_renders_proves_and_verifies(unbake, clipped: P
     assert unbake("verify", out).code == 0
 
 
-def test_hum_that_only_networks_are_to_miss_is_subtracted_and_else_notched(unbake, tmp_path: Path) -> None:
-    path, session = tmp_path / "hum.wav", tmp_path / "s.toml"
-    time = np.arange(12 * RATE) / RATE
-    hum = np.sum([np.sin(2 * np.pi * 50.02 * n * time + n) / n for n in range(1, 60)], axis=0)
-    noise = np.random.default_rng(4).standard_normal(len(time))
-    soundfile.write(path, 0.02 * hum + 0.001 * noise, RATE, subtype="FLOAT")
-    assert unbake("session", "new", path, "-o", session).code == 0
-    for apply, method in (("separation", "subtract"), ("master", "notch")):
-        assert unbake("session", "clean", session, "--apply", apply).code == 0
-        steps = unbake("session", "show", session, "--json").json["document"]["cleanup"]
-        assert [step.get("method", "notch") for step in steps if step["type"] == "dehum"] == [method]
-
-
 def test_a_session_gets_a_clean_up_and_loses_it_again(unbake, clipped: Path, tmp_path: Path) -> None:
     song = tmp_path / "song.wav"
     song.write_bytes(clipped.read_bytes())

@@ -110,12 +110,12 @@ class Cleaning(Warping):
             self.renew_cleanup()
 
     def _propose(self, target: str, found: Sequence[Finding]) -> None:
-        from core.cleanup.proposal import PROPOSED_FROM, proposed
+        from core.cleanup.proposal import PROPOSED_FROM, TRIED
 
         sure = [each.type for each in found if each.found and each.confidence >= PROPOSED_FROM]
         session = self.bench.session
         have = {kind_of(step) for step in taken.steps_of(session, target)} if session is not None else set()
-        new = [step for step in proposed(for_networks=not target) if kind_of(step) in set(sure) - have]
+        new = [step for step in TRIED if kind_of(step) in set(sure) - have]
         if not sure:
             self.say("nothing that is sure enough to be taken out; the list says what was looked for")
         elif not new:

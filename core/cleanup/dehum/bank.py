@@ -15,9 +15,14 @@ from core.cleanup.dehum.tracking import Track
 
 NOTCH_HZ: Final = (0.75, 2.75)
 """Notches take all out to the first, and nothing from the second on."""
-SLOW_SECONDS: Final = (2.0, 6.0)
-STIFF: Final = 1e4
-"""1 over the variance of the fundamental's turn in rad/s^2, over a second."""
+SLOW_SECONDS: Final = 6.0
+"""What each line does on its own is followed so slowly."""
+TURNS: Final = 0.01
+"""How fast the drift that the track leaves changes, rad/s^2 of the fundamental."""
+SWELLS: Final = 0.3
+"""How fast the level of hum changes, as parts of it per s^2."""
+LEAST_SWELL: Final = 0.1
+COMMON_ROUNDS: Final = 3
 FEWEST_LOOKS: Final = 50
 BEYOND_LOOKS: Final = 10
 BLUR: Final = 1.6
@@ -80,14 +85,14 @@ class Bank:
         own = slice(int(sounding[0]), int(sounding[-1]) + 1)
         looked_at = self.seconds * self._rate
         there = (inside > 0.5) & (looked_at >= own.start) & (looked_at < own.stop)
-        sure = ndimage.binary_erosion(there, iterations=_blurred(freq_hz))
+        sure = np.asarray(ndimage.binary_erosion(there, iterations=_blurred(freq_hz)), dtype=bool)
         if not sure.any():
             sure = there
-        music = _beside(lines)
-        turn = np.exp(
-            1j * np.outer(numbers, _common_turn(lines, _fitted(lines, music, numbers, sure), music, sure, numbers))
-        )
-        smooth = turn * _fitted(lines / turn, music, numbers, sure)
+        trust = _trust(lines, sure)
+        common = np.ones_like(lines)
+        for _ in range(COMMON_ROUNDS):
+            common *= _common(lines / common, _fitted(lines / common, trust), trust, numbers)
+        smooth = common * _fitted(lines / common, trust)
         if method == "notch":
             smooth += _within(np.where(sure, lines - smooth, 0.0))
         lag = track.cycles_at(seconds) - freq_hz * self.seconds
@@ -114,42 +119,41 @@ def _blurred(freq_hz: float) -> int:
     return math.ceil(BLUR / _band_edge(freq_hz) * LOOKS_HZ)
 
 
-def _beside(lines: Complexes) -> Reals:
-    """The power of what moves near each line, moment by moment: music, mostly."""
+def _trust(lines: Complexes, sure: NDArray[np.bool_]) -> Reals:
+    """How much each moment of each line counts: the less, the more moves near the line, which is music mostly."""
     near = ndimage.uniform_filter1d(lines, round(LOOKS_HZ), axis=1)
-    return ndimage.uniform_filter1d(np.square(np.abs(lines - near)), round(0.5 * LOOKS_HZ), axis=1)
-
-
-def _trust(music: Reals, sure: NDArray[np.bool_]) -> Reals:
-    """How much each moment of each line counts: the less, the more music there is near it."""
+    music = ndimage.uniform_filter1d(np.square(np.abs(lines - near)), round(0.5 * LOOKS_HZ), axis=1)
     typical = np.median(music[:, sure], axis=1, keepdims=True) if sure.any() else 1.0
     return sure / (music + 0.1 * typical + 1e-20)
 
 
-def _common_turn(
-    lines: Complexes, smooth: Complexes, music: Reals, sure: NDArray[np.bool_], numbers: NDArray[np.int64]
-) -> Reals:
-    """The turn of the fundamental that all lines have in common, in radians: what the track leaves of the drift."""
-    trust = _trust(music, sure)
-    known = (trust * np.square(numbers[:, None] * np.abs(smooth))).sum(axis=0)
-    at = np.flatnonzero(known > 0.0)
+def _common(lines: Complexes, smooth: Complexes, trust: Reals, numbers: NDArray[np.int64]) -> Complexes:
+    """How all lines turn and swell together, beyond the track and what is slow: factors [harmonics, looks]."""
+    there = smooth != 0.0
+    off: Complexes = (lines / np.where(there, smooth, 1.0) - 1.0) * there
+    swelling = trust * np.square(np.abs(smooth))
+    turning = swelling * numbers[:, None]
+    swell = _course((swelling * off.real).sum(axis=0), swelling.sum(axis=0), SWELLS)
+    turn = _course((turning * off.imag).sum(axis=0), (turning * numbers[:, None]).sum(axis=0), TURNS)
+    return np.maximum(1.0 + swell, LEAST_SWELL) * np.exp(1j * np.outer(numbers, turn))
+
+
+def _course(weighted: Reals, weights: Reals, most: float) -> Reals:
+    """A smooth course through moments of unequal weight: its second derivative is about `most` per s^2."""
+    at = np.flatnonzero(weights > 0.0)
     if len(at) < FEWEST_LOOKS:
-        return np.zeros(lines.shape[1])
-    turned = (trust * numbers[:, None] * (smooth.conj() * lines).imag).sum(axis=0)[at] / known[at]
-    course = interpolate.make_smoothing_spline(at / LOOKS_HZ, turned, 2.0 * known[at], lam=STIFF)
-    return course(np.clip(np.arange(lines.shape[1]), at[0] - BEYOND_LOOKS, at[-1] + BEYOND_LOOKS) / LOOKS_HZ)
+        return np.zeros(len(weights))
+    values = weighted[at] / weights[at]
+    course = interpolate.make_smoothing_spline(at / LOOKS_HZ, values, weights[at], lam=1.0 / most**2)
+    return course(np.clip(np.arange(len(weights)), at[0] - BEYOND_LOOKS, at[-1] + BEYOND_LOOKS) / LOOKS_HZ)
 
 
-def _fitted(lines: Complexes, music: Reals, numbers: NDArray[np.int64], sure: NDArray[np.bool_]) -> Complexes:
-    """Slow amplitudes, known from where they are sure, and going on beyond."""
-    found, trust = np.zeros_like(lines), _trust(music, sure)
-    for row, number in enumerate(numbers):
-        seconds = float(np.clip(40.0 / number, *SLOW_SECONDS))
-        taps = np.hanning(2 * round(0.5 * seconds * LOOKS_HZ) + 1)
-        above, below = (signal.oaconvolve(each, taps, mode="same") for each in (lines[row] * trust[row], trust[row]))
-        known = below > 1e-9 * below.max(initial=1e-300)
-        found[row] = np.where(known, above / np.where(known, below, 1.0), 0.0)
-    return found
+def _fitted(lines: Complexes, trust: Reals) -> Complexes:
+    """Slow amplitudes, known from where they are trusted, and going on beyond."""
+    taps = np.hanning(2 * round(0.5 * SLOW_SECONDS * LOOKS_HZ) + 1)[None, :]
+    above, below = (signal.oaconvolve(each, taps, mode="same", axes=1) for each in (lines * trust, trust))
+    known = below > 1e-9 * below.max(axis=1, keepdims=True, initial=1e-300)
+    return np.where(known, above / np.where(known, below, 1.0), 0.0)
 
 
 def _within(lines: Complexes) -> Complexes:

@@ -36,6 +36,8 @@ ASTRAY: Final = 0.6
 EDGE_HALVES: Final = 2
 """Hum is there from the beginning to the end; what is missing there for so many half seconds of sound is a note."""
 FADE_SECONDS: Final = 0.05
+OVER_SECONDS: Final = 0.5
+"""One stretch fades into the next."""
 UNHEARD_DBFS: Final = -90.0
 
 
@@ -74,19 +76,28 @@ class Dehummer(Cleaner[Dehum]):
         """The file without its hum; where the hum pauses for long, the samples of the file."""
         assert self._hum is not None
         track, lines = self._hum
-        bank = Bank(self.info)
+        rate, bank = self.info.sample_rate, Bank(self.info)
+        over = round(OVER_SECONDS * rate)
+        ramp = np.sin(0.5 * np.pi * (np.arange(over) + 0.5) / over) ** 2
+        before = np.zeros((self.info.channels, over))
         for stretch in stretches(self.reader):
             own = slice(stretch.first - stretch.at, stretch.last - stretch.at)
-            seconds = stretch.at / self.info.sample_rate + bank.seconds
-            mask = _mask(lines.present, stretch.at, stretch.block.shape[1], self.info.sample_rate)
-            inside = np.interp(bank.seconds, np.arange(len(mask)) / self.info.sample_rate, mask)
-            block = stretch.block[:, own]
+            seconds = stretch.at / rate + bank.seconds
+            mask = _mask(lines.present, stretch.at, stretch.block.shape[1], rate)
+            inside = np.interp(bank.seconds, np.arange(len(mask)) / rate, mask)
+            block, after = stretch.block[:, own], np.zeros_like(before)
+            shared = min(over, block.shape[1]) if stretch.first else 0
             for channel, there in enumerate(lines.there):
-                if not there.any() or not mask[own].any():
+                if not there.any() or not mask[own.start : own.stop + over].any():
                     continue
                 heard = stretch.block[channel] * (mask > 0.0)
-                hum = bank.lines_out(heard, np.flatnonzero(there) + 1, track, seconds, inside, self.step.method)
-                block[channel] -= (hum * mask)[own]
+                hum = bank.lines_out(heard, np.flatnonzero(there) + 1, track, seconds, inside, self.step.method) * mask
+                after[channel] = hum[own.stop : own.stop + over]
+                hum = hum[own]
+                # what two stretches know of the same moments differs a little
+                hum[:shared] += (1.0 - ramp[:shared]) * (before[channel, :shared] - hum[:shared])
+                block[channel] -= hum
+            before = after
             yield block
 
     def _harmonics(self, freq_hz: float) -> int:
