@@ -86,27 +86,22 @@ class Bank:
         looked_at = self.seconds * self._rate
         there = (inside > 0.5) & (looked_at >= own.start) & (looked_at < own.stop)
         sure = np.asarray(ndimage.binary_erosion(there, iterations=_blurred(freq_hz)), dtype=bool)
-        if not sure.any():
-            sure = there
-        trust = _trust(lines, sure)
-        common = np.ones_like(lines)
-        for _ in range(COMMON_ROUNDS):
-            common *= _common(lines / common, _fitted(lines / common, trust), trust, numbers)
-        smooth = common * _fitted(lines / common, trust)
-        if method == "notch":
-            smooth += _within(np.where(sure, lines - smooth, 0.0))
+        smooth = _hum_in(lines, sure if sure.any() else there, numbers, method)
         lag = track.cycles_at(seconds) - freq_hz * self.seconds
         back = smooth * np.exp(2j * np.pi * np.outer(numbers, lag)) / self._slip(numbers, freq_hz)
-        part = np.asarray(fft.fft(back, axis=1))
+        hum = np.zeros(self._frames)
+        hum[own] = self._up(back, numbers, freq_hz)[own]
+        return hum
+
+    def _up(self, lines: Complexes, numbers: NDArray[np.int64], freq_hz: float) -> Reals:
+        """The sum of lines at the file's own rate: float64 [frames]."""
         spectrum = np.zeros(self._frames // 2 + 1, dtype=complex)
         offsets = fft.fftfreq(self._looks, 1.0 / self._looks).astype(int)
-        for one, middle in zip(part, self._middles(numbers, freq_hz), strict=True):
+        for one, middle in zip(np.asarray(fft.fft(lines, axis=1)), self._middles(numbers, freq_hz), strict=True):
             bins = middle + offsets
             good = (bins > 0) & (bins < len(spectrum))
             np.add.at(spectrum, bins[good], one[good])
-        hum = np.zeros(self._frames)
-        hum[own] = np.asarray(fft.irfft(spectrum * (self._frames / (2.0 * self._looks)), self._frames))[own]
-        return hum
+        return np.asarray(fft.irfft(spectrum * (self._frames / (2.0 * self._looks)), self._frames))
 
 
 def _band_edge(freq_hz: float) -> float:
@@ -117,6 +112,16 @@ def _band_edge(freq_hz: float) -> float:
 def _blurred(freq_hz: float) -> int:
     """So many looks beside where hum begins or ends, its band smears the one into the other."""
     return math.ceil(BLUR / _band_edge(freq_hz) * LOOKS_HZ)
+
+
+def _hum_in(lines: Complexes, sure: NDArray[np.bool_], numbers: NDArray[np.int64], method: str) -> Complexes:
+    """What of turned lines is hum: what they do together, and what each does slowly on its own; beyond `sure`, too."""
+    trust = _trust(lines, sure)
+    common = np.ones_like(lines)
+    for _ in range(COMMON_ROUNDS):
+        common *= _common(lines / common, _fitted(lines / common, trust), trust, numbers)
+    hum = common * _fitted(lines / common, trust)
+    return hum + _within(np.where(sure, lines - hum, 0.0)) if method == "notch" else hum
 
 
 def _trust(lines: Complexes, sure: NDArray[np.bool_]) -> Reals:
