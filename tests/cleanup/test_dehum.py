@@ -12,6 +12,7 @@ import soundfile
 from core.audio.read import open_reader
 from core.cleanup.cleaner import Finding
 from core.cleanup.dehum import Dehummer
+from core.cleanup.dehum.tracking import course
 from core.cleanup.proposal import PROPOSED_FROM
 from core.errors import UnbakeError
 from core.events import finish
@@ -264,3 +265,10 @@ def test_real_speech_with_hum(tmp_path: Path, data: Path) -> None:
     found, left = carried_out(tmp_path, clean + hum, rate=rate, then=hum)
     assert abs(found.figures["freq_hz"] - 50.0) < 0.02
     assert gone_db(hum, left[:, 0]) > 25.0
+
+
+def test_the_course_is_known_for_files_of_any_length() -> None:
+    for frames in range(3 * RATE, 7 * RATE, 50):
+        seconds = frames / RATE
+        found = course(np.full(int(np.ceil(seconds)) + 2, 0.01), np.ones(int(np.ceil(seconds)) + 2), seconds)
+        assert np.allclose(found, 0.01, atol=1e-6)

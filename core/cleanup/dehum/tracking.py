@@ -15,6 +15,8 @@ WANDER_HZ: Final = 0.12
 """The fundamental may wander so far from its mean."""
 WINDOW_SECONDS: Final = 3.0
 """The frequency is measured in such windows, once a second."""
+LEAST_HEARD: Final = 0.05
+"""A window with less of its weight in the file tells nothing."""
 _WINDOW: Final = round(WINDOW_SECONDS * LOOKS_HZ)
 _COARSE: Final = (-WANDER_HZ, WANDER_HZ, 0.004)
 _FINE: Final = (-0.006, 0.006, 0.0005)
@@ -63,8 +65,9 @@ def course(offsets: Reals, weights: Reals, file_seconds: float) -> Reals:
 def _late(second: int, file_seconds: float) -> float:
     """How much later than its middle a window tells the frequency of, where it reaches out of the file."""
     time = (np.arange(_WINDOW) - _WINDOW // 2) / LOOKS_HZ
-    window = np.hanning(_WINDOW) * ((second + time >= 0.0) & (second + time <= file_seconds))
-    if window.sum() < 1e-3:
+    whole = np.hanning(_WINDOW)
+    window = whole * ((second + time >= 0.0) & (second + time <= file_seconds))
+    if window.sum() < LEAST_HEARD * whole.sum():
         return 0.0
     off = time - np.average(time, weights=window)
     # the line through the phase of a tone that rises steadily, by least squares
