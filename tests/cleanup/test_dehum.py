@@ -267,6 +267,17 @@ def test_real_speech_with_hum(tmp_path: Path, data: Path) -> None:
     assert gone_db(hum, left[:, 0]) > 25.0
 
 
+def test_a_pause_late_in_a_file_is_where_it_is(tmp_path: Path) -> None:
+    hum = mains(130.0, rms=0.02)
+    hum[105 * RATE : 115 * RATE] = 0.0
+    sound = 0.002 * np.random.default_rng(2).standard_normal(len(hum)) + hum
+    found, done = carried_out(tmp_path, sound)
+    assert [round(place.first / RATE) for place in found.places] == [0, 115]
+    assert round(found.places[0].last / RATE) == 105
+    assert np.array_equal(done[106 * RATE : 114 * RATE, 0], sound[106 * RATE : 114 * RATE])
+    assert np.abs(done - sound[:, None]).max() < 1.1 * np.abs(hum).max()
+
+
 def test_the_course_is_known_for_files_of_any_length() -> None:
     for frames in range(3 * RATE, 7 * RATE, 50):
         seconds = frames / RATE

@@ -21,7 +21,8 @@ TURNS: Final = 0.01
 """How fast the drift that the track leaves changes, rad/s^2 of the fundamental."""
 SWELLS: Final = 0.3
 """How fast the level of hum changes, as parts of it per s^2."""
-LEAST_SWELL: Final = 0.1
+MOST_SWELL: Final = 3.0
+"""Hum is not said to be so many times louder or softer than it mostly is."""
 COMMON_ROUNDS: Final = 3
 FEWEST_LOOKS: Final = 50
 BEYOND_LOOKS: Final = 10
@@ -140,7 +141,7 @@ def _common(lines: Complexes, smooth: Complexes, trust: Reals, numbers: NDArray[
     turning = swelling * numbers[:, None]
     swell = _course((swelling * off.real).sum(axis=0), swelling.sum(axis=0), SWELLS)
     turn = _course((turning * off.imag).sum(axis=0), (turning * numbers[:, None]).sum(axis=0), TURNS)
-    return np.maximum(1.0 + swell, LEAST_SWELL) * np.exp(1j * np.outer(numbers, turn))
+    return np.clip(1.0 + swell, 1.0 / MOST_SWELL, MOST_SWELL) * np.exp(1j * np.outer(numbers, turn))
 
 
 def _course(weighted: Reals, weights: Reals, most: float) -> Reals:

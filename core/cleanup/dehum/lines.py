@@ -78,7 +78,7 @@ class Tally:
             beat = _beat(lines[:, :, look : look + size], mean)
             self._beats.append((start + look / LOOKS_HZ, (beat / (power + 1e-18))[:, :16]))
         half = round(0.5 * LOOKS_HZ)
-        for look in range(low, high, half):
+        for look in (low + round(0.5 * LOOKS_HZ * place) for place in range(math.ceil(2.0 * (last - first)))):
             mean, noise = _known(lines[:, :, max(0, look - half // 2) : look + half + half // 2 + 1])
             self._levels.append(np.square(np.abs(mean)).astype(np.float32).max(axis=0)[:16])
             self._clear.append(noise.astype(np.float32).max(axis=0)[:16])
