@@ -141,7 +141,8 @@ def _common(lines: Complexes, smooth: Complexes, trust: Reals, numbers: NDArray[
     turning = swelling * numbers[:, None]
     swell = _course((swelling * off.real).sum(axis=0), swelling.sum(axis=0), SWELLS)
     turn = _course((turning * off.imag).sum(axis=0), (turning * numbers[:, None]).sum(axis=0), TURNS)
-    return np.clip(1.0 + swell, 1.0 / MOST_SWELL, MOST_SWELL) * np.exp(1j * np.outer(numbers, turn))
+    turned: Complexes = np.exp(1j * np.outer(numbers, turn))
+    return turned * np.clip(1.0 + swell, 1.0 / MOST_SWELL, MOST_SWELL)
 
 
 def _course(weighted: Reals, weights: Reals, most: float) -> Reals:
