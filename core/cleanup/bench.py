@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import math
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ from core.audio.write import OutputFormat, open_writer
 from core.cleanup.cleaner import Finding
 from core.cleanup.network import Taken, cleaned_by, kept_stem, version_of
 from core.cleanup.steps import VERSIONS, cleaner
+from core.cleanup.weighing import BESIDE_CLIPPING, LIKE_CLIPPING, beside_clipping, leaves_clipping
 from core.events import Operation, Progress
 from core.separation.assemble import RESIDUAL, FileTrack
 from core.separation.separate import describe, make_folder, put, reuse_or_make, stored_bytes
@@ -120,11 +122,18 @@ def clean(
         sha256 = yield from hashing(path)
     heard = Cleaned(path, sha256)
     done: list[Done | None] = []
+    clipped = False
     for place, step in enumerate(steps):
         if not step.active:
             done.append(None)
             continue
-        result = yield from _carried_out(heard, step, device, least_confidence, store)
+        least = least_confidence
+        if clipped and kind_of(step) in LIKE_CLIPPING and least_confidence > BESIDE_CLIPPING:
+            least = math.inf
+        result = yield from _carried_out(heard, step, device, least, store)
+        clipped = clipped or leaves_clipping(result.finding)
+        if clipped:
+            result = result._replace(finding=beside_clipping(result.finding))
         done.append(result)
         if onward or any(later.active for later in steps[place + 1 :]):
             heard = yield from _behind(heard, result, store)

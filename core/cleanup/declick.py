@@ -219,12 +219,15 @@ def _with_dropout(row: Samples, first: int, last: int, longest: int) -> tuple[in
 
 
 def _change_db(row: Samples, ahead: Samples, behind: Samples, first: int, last: int, on: Grid) -> float:
-    """How different the sound is after a click: level, treble and noise, weighted, in dB."""
+    """How different the sound is after a click: level, treble and noise, weighted, in dB.
+
+    Infinite at the ends of a file, where there is nothing to compare with.
+    """
     near, far = on.frames(NEAR), on.frames(FAR)
     before = slice(max(0, first - far), max(0, first - near))
     after = slice(last + near, last + far)
     if before.stop - before.start < on.order or len(row) - after.start < on.order:
-        return 0.0
+        return math.inf
 
     def change(one: NDArray[np.float64], other: NDArray[np.float64], floor: float) -> float:
         return abs(10.0 * np.log10((np.mean(np.square(one)) + floor) / (np.mean(np.square(other)) + floor)))

@@ -2,7 +2,7 @@
 
 Ticks are short enough that the sound around them says what belongs in their place. Whether a file crackles at all is
 asked of the whole of it: a worn record crackles in the quiet as in the loud, and all the time; a voice, a reed or a
-drum whose waveform has spikes does not.
+drum whose waveform has spikes does not. Spikes that return at one distance are the waveform of a pitch, and no ticks.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from core.audio.formats import Block
@@ -35,6 +36,14 @@ EDGE: Final = 0.3
 """A tick reaches as far as it is over this share of its height."""
 NEAR: Final = 256
 """Ticks are filled from so many frames on either side."""
+PERIODS: Final = (16, 2048)
+"""Distances at which spikes return that are a pitch: 2756 to 22 Hz,"""
+RETURNS: Final = ((-2, -1, 1, 2), (1, 2, 3, 4), (-4, -3, -2, -1))
+"""if there are so many of them, around, after or before,"""
+RETURNS_SHARE: Final = 0.4
+"""all of them over this share of the first one's height,"""
+OFF: Final = 2
+"""no more than so many frames off their place."""
 OFTEN: Final = 8.0
 """Crackle is so many ticks a second,"""
 OFTEN_SHARE: Final = 0.4
@@ -128,10 +137,29 @@ def _ticks(row: Samples, at: int, on: Grid, towers: float) -> Ticks:
     right = np.argmin(over[:, reach:], axis=1)
     # where nothing in reach is under, argmin gives 0: such a burst is no tick
     good = (left > 0) & (right > 0) & (left + right - 1 <= reach)
+    good &= ~_returning(smaller, peaks, on)
     firsts, lasts = peaks[good] - left[good], peaks[good] + right[good] + 1
     firsts, lasts = np.maximum(firsts, 0), np.minimum(lasts, len(row))
     apart = np.r_[True, firsts[1:] >= lasts[:-1]] if len(firsts) else np.zeros(0, dtype=bool)
     return Ticks(firsts[apart] + at, lasts[apart] + at)
+
+
+def _returning(smaller: Samples, peaks: NDArray[np.int64], on: Grid) -> NDArray[np.bool_]:
+    """Which peaks, int64 [peaks], come again and again at one distance, as those of a periodic waveform do."""
+    far = 4 * on.frames(PERIODS[1])
+    highest = np.pad(ndimage.maximum_filter1d(smaller, 2 * OFF + 1), far).astype(np.float32)
+    periods = np.arange(on.frames(PERIODS[0]), on.frames(PERIODS[1]) + 1)
+    found = np.zeros(len(peaks), dtype=bool)
+    for number, peak in enumerate(peaks.tolist()):
+        least = RETURNS_SHARE * smaller[peak]
+        for returns in RETURNS:
+            left = periods
+            for times in returns:
+                left = left[highest[peak + far + times * left] >= least]
+            if len(left):
+                found[number] = True
+                break
+    return found
 
 
 def _usual(smaller: Samples, around: int) -> Samples:

@@ -22,9 +22,9 @@ _CLEANERS = {
 
 VERSIONS = {
     "declip": "1",
-    "declick": "1",
-    "decrackle": "1",
-    "dehum": "3",
+    "declick": "2",
+    "decrackle": "2",
+    "dehum": "4",
     "denoise": "1",
     "deecho": "1",
     "dereverb": "1",

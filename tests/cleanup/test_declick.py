@@ -200,6 +200,32 @@ def test_hiss_and_hard_attacks_are_no_crackle(tmp_path: Path) -> None:
         assert not carried_out(tmp_path, sound, Decrackle())[0].found
 
 
+def waveform(freq_hz: float, kind: str, seconds: float) -> np.ndarray:
+    """A saw or a square without aliases, which has a spike in every period: [frames]."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    step = 2 if kind == "square" else 1
+    numbers = range(1, int(19_000 / freq_hz), step)
+    return 0.3 * np.sum([np.sin(2 * np.pi * freq_hz * n * time) / n for n in numbers], axis=0)
+
+
+@pytest.mark.parametrize(("kind", "notes_hz"), [("square", [440.0]), ("saw", [110.0]), ("saw", [220, 262, 330, 440])])
+def test_the_waveform_of_a_pitch_is_no_crackle(tmp_path: Path, kind: str, notes_hz: list[float]) -> None:
+    attack = np.minimum(1.0, np.arange(RATE) / 441)
+    sound = np.concatenate(
+        [waveform(note_hz, kind, 1.0) * attack * attack[::-1] for _ in range(2) for note_hz in notes_hz]
+    )
+    assert not carried_out(tmp_path, sound, Decrackle())[0].found
+    crackling = sound + crackle(len(sound), 100.0, 0.1)
+    assert carried_out(tmp_path, crackling, Decrackle())[0].found
+
+
+def test_a_file_that_begins_and_ends_amid_sound_has_no_clicks_there(tmp_path: Path) -> None:
+    time = np.arange(4 * RATE) / RATE
+    for freq_hz in (55.0, 440.0):
+        sound = 0.5 * np.cos(2 * np.pi * freq_hz * time)
+        assert not carried_out(tmp_path, sound, Declick())[0].found
+
+
 @pytest.mark.parametrize("name", ["eif-lithium", "eif-potassium", "fof-sectoid-metal_madness", "synth-hobo"])
 def test_real_music(tmp_path: Path, data: Path, name: str) -> None:
     clean, rate = soundfile.read(data / "multitracks" / name / "mixture.flac", always_2d=True)

@@ -81,6 +81,21 @@ def test_edges_of_clipping_are_not_claimed_as_clicks(unbake, tmp_path: Path) -> 
         assert ("behind declip" in found["declick"]["detail"]) is not sure
 
 
+def test_what_is_clipped_all_through_is_left_and_its_edges_too(unbake, tmp_path: Path) -> None:
+    path, out = tmp_path / "all.wav", tmp_path / "out.wav"
+    time = np.arange(6 * RATE) / RATE
+    sound = np.sin(2 * np.pi * 110 * time) + 0.5 * np.sin(2 * np.pi * 523 * time)
+    soundfile.write(path, np.clip(30.0 * sound, -0.9, 0.9), RATE, subtype="PCM_24")
+    done = unbake("clean", path, "-o", out, "--json")
+    assert done.json["identical"], done.json["steps"]
+    assert np.array_equal(read(out), read(path))
+    found = {step["finding"]["type"]: step["finding"] for step in done.json["steps"]}
+    assert found["declip"]["figures"]["left_samples"] > 0.5 * sound.size
+    assert not found["decrackle"]["found"] or "behind declip" in found["decrackle"]["detail"]
+    # whoever asks for a step gets it
+    assert unbake("clean", path, "-o", out, "--force", "--steps", "decrackle", "--json").code == 0
+
+
 def test_clean_sound_comes_out_sample_for_sample(unbake, tmp_path: Path) -> None:
     path, out = tmp_path / "clean.wav", tmp_path / "out.wav"
     soundfile.write(path, tones(), RATE, subtype="PCM_24")
