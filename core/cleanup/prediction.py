@@ -66,6 +66,14 @@ def predictors(samples: Samples, order: int, hop: int) -> NDArray[np.float64]:
     power = np.square(np.abs(spectra))
     correlations = np.ascontiguousarray(np.asarray(fft.irfft(power))[:, : order + 1])
     correlations[:, 0] = correlations[:, 0] * (1.0 + 1e-9) + NOISE
+    return levinson(correlations)
+
+
+def levinson(correlations: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Prediction-error filters, 1 first, of autocorrelations that are float64 [rows, order + 1], C-contiguous.
+
+    Levinson-Durbin recursion. No correlation of lag 0 may be 0.
+    """
     return _kernels().levinson(correlations)
 
 
@@ -109,7 +117,7 @@ def fill(
         if correlation[0] <= 0.0:
             break
         correlation[0] = correlation[0] * (1.0 + 1e-9) + 1e-15
-        filter_ = _kernels().levinson(correlation[None])[0]
+        filter_ = levinson(correlation[None])[0]
         sound[first:last] = _least_error(sound, first, last, filter_)
     return sound[first:last]
 

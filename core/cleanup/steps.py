@@ -21,7 +21,7 @@ _CLEANERS = {
 
 
 VERSIONS = {
-    "declip": "1",
+    "declip": "2",
     "declick": "2",
     "decrackle": "2",
     "dehum": "4",

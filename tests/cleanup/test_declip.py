@@ -102,8 +102,10 @@ MISSED = pytest.mark.xfail(strict=True, reason="12 dB on all that is tonal is th
 @pytest.mark.parametrize(
     ("name", "start", "share", "least_db"),
     [
-        ("masters/wesnoth_love_theme.flac", 40.0, 0.01, 16.0),
-        ("masters/wesnoth_love_theme.flac", 40.0, 0.06, 12.0),
+        ("masters/wesnoth_love_theme.flac", 40.0, 0.01, 18.0),
+        ("masters/wesnoth_love_theme.flac", 40.0, 0.06, 18.0),
+        ("masters/singularity_Awakening.flac", 20.0, 0.04, 12.0),
+        ("multitracks/fof-sectoid-feelings/guitar.flac", 8.0, 0.08, 15.0),
         ("multitracks/eif-lithium/bass.flac", 10.0, 0.04, 12.0),
         ("multitracks/eif-lithium/vocals.flac", 4.0, 0.01, 12.0),
         pytest.param("masters/wesnoth_love_theme.flac", 60.0, 0.08, 12.0, marks=MISSED),

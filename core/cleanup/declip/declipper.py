@@ -19,7 +19,7 @@ from core.session.cleaning import Declip
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-HOPS: Final = 32
+HOPS: Final = 16
 """A segment is so many half frames: 0.7 s at 44.1 kHz. Levels may change from one to the next."""
 TOO_MUCH: Final = 0.5
 """Where more of a segment than this share is at the clip level, nothing is left to make it anew from."""
@@ -62,7 +62,7 @@ class Declipper(Cleaner[Declip]):
             self._detector.learn(segment)
             done += segment.shape[1]
             yield Progress("looking for clipping", done, self.info.frames, self.info.seconds)
-        counts, worst = _Counts(self.info.channels, self._size), _Worst()
+        counts, worst = _Counts(self.info.channels, self._size // 2), _Worst()
         done = 0
         for before, here, after in _threes(self._marked()):
             counts.add(here, done)
@@ -180,7 +180,8 @@ class Declipper(Cleaner[Declip]):
         if counts.left:
             return f"{counts.left} samples are at the clip level, in runs too long or too dense to make anew"
         if tops.flat:
-            return f"{tops.flat} flat tops at the same level at the most, and {tops.round} round ones there"
+            flat = "1 flat top" if tops.flat == 1 else f"{tops.flat} flat tops at one level"
+            return f"no clipping: {flat}, beside {tops.round} round"
         return "no flat tops that share a level"
 
 

@@ -1,12 +1,12 @@
-"""Peaks made anew: frames whose spectrum is as sparse as it can be with every sample that was not clipped.
+"""Peaks made anew: frames that are as predictable as they can be with every sample that was not clipped.
 
-In each windowed frame the unknown samples z minimise sum |X_k|^2 / v_k, and v is in turn what was found: the power of
-the spectrum, a little smoothed, over a floor that is lowered from step to step. That is iteratively reweighted least
-squares for sum log |X_k|^2 (I. F. Gorodnitsky and B. D. Rao, "Sparse signal reconstruction from limited data using
-FOCUSS", IEEE Trans. Signal Processing 45/3, 1997), with the bounds of clipping as an active set. The analysis model and
-the consistency are those of A-SPADE (S. Kitic, N. Bertin and R. Gribonval, "Sparsity and cosparsity for audio
-declipping", LVA/ICA 2015); one step here solves for the unknown samples exactly, so that a few do where A-SPADE needs
-hundreds. The normal equations are Toeplitz in the frame: their entries are one inverse transform of 1 / v.
+In each windowed frame the unknown samples z minimise sum |X_k|^2 |A_k|^2, the frame's error of prediction, and the
+prediction-error filter A is in turn learnt from what was found. That is the interpolation of A. J. E. M. Janssen,
+R. N. J. Veldhuis and L. B. Vries, "Adaptive interpolation of discrete-time signals that can be modeled as
+autoregressive processes", IEEE Trans. Acoustics, Speech, and Signal Processing 34/2, 1986, in a windowed frame, at an
+order that has a pole pair for every partial, and with the bounds of clipping as an active set. Each step solves for the
+unknown samples exactly: the normal equations are Toeplitz in the frame, and their entries are one inverse transform of
+|A|^2.
 """
 
 from __future__ import annotations
@@ -21,19 +21,22 @@ import torch
 from numpy.typing import NDArray
 
 from core.audio.formats import Block
+from core.cleanup.prediction import levinson
 
 Signs = NDArray[np.int8]
 """+1 where a sample was clipped from above, -1 from below, 0 where it was not: int8 [channels, frames]."""
 
-FRAME_SECONDS: Final = 0.046
-SMALLEST, LARGEST = 512, 4096  # samples
-DENSE: Final = 512
+FRAME_SECONDS: Final = 0.093
+SMALLEST, LARGEST = 512, 8192  # samples
+DENSE: Final = 768
 """Unknown samples in a frame: with more of them it is cut into shorter ones, as the cost grows with their cube."""
-FLOORS_DB: Final = (-30.0, -43.0, -57.0, -70.0)
-"""Floors of v under the strongest bin, step by step; the last one is kept."""
-MOST_STEPS: Final = 6
+LEAST_STEPS, MOST_STEPS = 3, 6
 STILL_DB: Final = -40.0
 """A frame whose peaks moved by less than this of their height since the last step is done."""
+ORDER: Final = 768
+"""Coefficients of prediction, or a quarter of the frame: two for every partial that a chord of many notes has."""
+WHITE: Final = 5e-8
+"""White noise under which nothing is foretold, of the frame's power."""
 RIDGE: Final = 1e-9
 BATCH_ENTRIES: Final = 1 << 20
 MOST_FRAMES: Final = 64
@@ -63,7 +66,7 @@ class _Span(NamedTuple):
 
 
 def frame_size(sample_rate: int) -> int:
-    """Samples of a frame at a rate in Hz: a power of two of about 46 ms, 512 to 4096."""
+    """Samples of a frame at a rate in Hz: a power of two of about 93 ms, 512 to 8192."""
     return int(min(max(2 ** round(float(np.log2(FRAME_SECONDS * sample_rate))), SMALLEST), LARGEST))
 
 
@@ -199,13 +202,11 @@ def _solve(frames: _Frames) -> torch.Tensor:
     done = frames.sound.clone()
     left = torch.arange(len(done))
     held = torch.zeros_like(frames.known)
-    strongest = _power(torch.fft.rfft(frames.sound)).amax(1, keepdim=True) + 1e-30
     for step in range(MOST_STEPS):
-        floor = strongest * 10.0 ** (FLOORS_DB[min(step, len(FLOORS_DB) - 1)] / 10.0)
         before = frames.sound.gather(1, frames.places)
-        after, held = _stepped(frames, before, held, floor)
+        after, held = _stepped(frames, before, held)
         frames.sound.scatter_(1, frames.places, after)
-        if step < len(FLOORS_DB) - 1:
+        if step < LEAST_STEPS - 1:
             continue
         moved = (after - before).square().sum(1)
         height = (after - frames.bounds * frames.signs).masked_fill(frames.known, 0.0).square().sum(1)
@@ -217,7 +218,7 @@ def _solve(frames: _Frames) -> torch.Tensor:
         if not bool(going.any()):
             break
         frames = _Frames(*(values[going] for values in frames))
-        left, held, strongest = left[going], held[going], strongest[going]
+        left, held = left[going], held[going]
     return done
 
 
@@ -225,18 +226,15 @@ def _power(spectrum: torch.Tensor) -> torch.Tensor:
     return spectrum.real.square() + spectrum.imag.square()
 
 
-def _stepped(
-    frames: _Frames, before: torch.Tensor, held: torch.Tensor, floor: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _stepped(frames: _Frames, before: torch.Tensor, held: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The unknown samples after one step, and those of them that are held at their bounds from now on.
 
     Samples that would go under their bound are held there, and let go again when the sum would fall by it: one change
-    of the active set a step, since the weights change as well.
+    of the active set a step, since the filter changes as well.
     """
     size = frames.sound.shape[1]
     spectrum = torch.fft.rfft(frames.sound)
-    inverse = 1.0 / (_smoothed(_power(spectrum)) + floor)
-    inverse /= inverse.mean(1, keepdim=True)
+    inverse = _inverse(_power(spectrum), size)
     pull = torch.fft.irfft(spectrum * inverse, size).gather(1, frames.places)
     kernel = torch.fft.irfft(inverse, size)
     apart = (frames.places[:, :, None] - frames.places[:, None, :]).abs_()
@@ -257,7 +255,11 @@ def _stepped(
     return torch.where(frames.known, before, after), held
 
 
-def _smoothed(power: torch.Tensor) -> torch.Tensor:
-    """The power over three bins, 1 : 2 : 1: the window spreads each partial over as many."""
-    wide = torch.cat([power[:, 1:2], power, power[:, -2:-1]], 1)
-    return 0.25 * wide[:, :-2] + 0.5 * wide[:, 1:-1] + 0.25 * wide[:, 2:]
+def _inverse(power: torch.Tensor, size: int) -> torch.Tensor:
+    """What power costs in each bin: that of the filter which foretells the frame, mean 1; float64 [batch, bins]."""
+    order = min(ORDER, size // 4)
+    correlations = torch.fft.irfft(power, size)[:, : order + 1].contiguous()
+    correlations[:, 0] = correlations[:, 0] * (1.0 + WHITE) + 1e-30
+    filters = torch.from_numpy(levinson(correlations.numpy()))
+    inverse = _power(torch.fft.rfft(filters, size))
+    return inverse / inverse.mean(1, keepdim=True)
