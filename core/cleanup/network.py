@@ -37,7 +37,7 @@ def kept_stem(step: NetworkStep) -> str:
         return clean
     if set(made) <= DIRT:
         return RESIDUAL
-    remedy = f"say stem = one of {', '.join(made)}, {RESIDUAL}"
+    remedy = f"say network.stem={made[0]}, or another of {', '.join(made)}, {RESIDUAL}"
     what = f"the model {step.model} does not say which of its stems is the clean one"
     raise UnbakeError(what, where="network", remedy=remedy)
 

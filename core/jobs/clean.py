@@ -16,7 +16,7 @@ from core.audio.formats import BLOCK_FRAMES, AudioInfo, Block, integer_bits
 from core.audio.hashes import check_unchanged, fingerprint
 from core.audio.outputs import OutputFormat, output_format, subtypes_of
 from core.audio.probe import probe
-from core.audio.quantise import TpdfDither, quantise
+from core.audio.quantise import TpdfDither, codes_to_float, quantise
 from core.audio.read import open_reader
 from core.audio.tags import read_metadata
 from core.audio.write import open_writer
@@ -58,9 +58,10 @@ class StepOutcome(msgspec.Struct, frozen=True):
 class CleanReport(msgspec.Struct, frozen=True, kw_only=True):
     """What `clean_file` did.
 
-    `identical`: no sample was changed. `changed_samples` counts those that were, of all channels. `peak_dbfs` is the
-    cleaned sound's before it was written, `overs` its samples beyond full scale, `trim_db` by how much the whole file
-    was lowered for them. `removed` is the file of what was taken away, where one was asked for.
+    `changed_samples` counts those of the output, of all channels, that are not the source's, by whatever changed them;
+    `identical`: there are none. `peak_dbfs` is the cleaned sound's before it was written, `overs` its samples beyond
+    full scale, `trim_db` by how much the whole file was lowered for them; `clipped`: they were cut off instead.
+    `removed` is the file of what was taken away, where one was asked for.
     """
 
     schema: int = 1
@@ -76,6 +77,7 @@ class CleanReport(msgspec.Struct, frozen=True, kw_only=True):
     peak_dbfs: float | None
     overs: int
     trim_db: float
+    clipped: bool
     steps: list[StepOutcome]
     seconds: float
     realtime_factor: float
@@ -102,11 +104,15 @@ def clean_file(source: Path, out: Path | None, request: CleanRequest, *, force: 
     """Cleans a file, and writes it to `out` with its metadata; only looks, and writes nothing, where that is None.
 
     Where nothing is written, every step looks at the file as it is, otherwise at what those before it made of it. The
-    output is 32-bit float where the container holds it. Integers are dithered where samples were changed, nowhere else.
-    Raises UnbakeError as `steps_for` and the bench do, for an output that can't be written, and for samples that
-    it can't hold.
+    output is 32-bit float where the container holds it. Integers are dithered, but for samples that nothing was
+    done to and that they hold exactly. Raises UnbakeError as `steps_for` and the bench do, for an output that can't be
+    written, for samples that it can't hold, and for what says how to write where nothing is written.
     """
     started = time.monotonic()
+    if out is None and (request.removed is not None or request.subtype is not None or request.overs is not None):
+        raise UnbakeError(
+            "--find writes nothing", where=source, remedy="leave --removed, --subtype and --overs out, or say -o OUT"
+        )
     check_device_name(request.device)
     steps, least_confidence = steps_for(request)
     info = probe(source)
@@ -120,7 +126,7 @@ def clean_file(source: Path, out: Path | None, request: CleanRequest, *, force: 
     removed_fmt = None if request.removed is None else _format(info, request.removed, None)
     from core.cleanup import bench
 
-    if out is None and request.removed is None:
+    if out is None:
         cleaned = bench.Cleaned(source, "", (yield from _found(source, steps)))
     else:
         cleaned = yield from bench.clean(
@@ -128,15 +134,11 @@ def clean_file(source: Path, out: Path | None, request: CleanRequest, *, force: 
         )
     measured = yield from _measure(info, cleaned)
     bits = None if fmt is None else integer_bits(fmt.subtype)
-    trim_db = 0.0
+    overs, trim_db, changed = measured.overs(bits), 0.0, 0
     if fmt is not None and out is not None:
-        overs = measured.overs(bits)
-        trim_db = _trim_db(overs, measured.peak, bits, request.overs, out)
-        yield from _write(info, cleaned, out, fmt, trim_db, request.removed, removed_fmt, force=force)
-    elif removed_fmt is not None and request.removed is not None:
-        yield from _write_removed(info, cleaned, request.removed, removed_fmt, force=force)
+        trim_db = _trim_db(overs, measured.peak, fmt, request.overs, out)
+        changed = yield from _write(info, cleaned, out, fmt, trim_db, request.removed, removed_fmt, force=force)
     check_unchanged(source, before)
-    overs = measured.overs(bits)
     if overs and not trim_db and bits is None:
         yield Note(f"{overs} samples are beyond full scale, up to {to_dbfs(measured.peak):+.2f} dBFS: floats hold them")
     seconds = time.monotonic() - started
@@ -148,11 +150,12 @@ def clean_file(source: Path, out: Path | None, request: CleanRequest, *, force: 
         channels=info.channels,
         frames=info.frames,
         subtype=info.subtype if fmt is None else fmt.subtype,
-        identical=measured.changed_samples == 0,
-        changed_samples=measured.changed_samples,
+        identical=changed == 0,
+        changed_samples=changed,
         peak_dbfs=to_dbfs(measured.peak),
         overs=overs,
         trim_db=trim_db,
+        clipped=bool(overs) and bits is not None and not trim_db,
         steps=[
             _outcome(done, measured.taken.get(place)) for place, done in enumerate(cleaned.done) if done is not None
         ],
@@ -243,7 +246,6 @@ class _Measured(msgspec.Struct, frozen=True):
 
     peak: float
     overs_by_bits: dict[int | None, int]
-    changed_samples: int
     taken: dict[int, tuple[float | None, float | None]]
 
     def overs(self, bits: int | None) -> int:
@@ -281,7 +283,7 @@ def _measure(info: AudioInfo, cleaned: Cleaned) -> Operation[_Measured]:
     parts = _parts(cleaned)
     peaks, squares = dict.fromkeys(parts, 0.0), dict.fromkeys(parts, 0.0)
     overs: dict[int | None, int] = dict.fromkeys((None, 8, 16, 20, 24, 32), 0)
-    peak, changed, done = 0.0, 0, 0
+    peak, done = 0.0, 0
     with ExitStack() as stack:
         source = stack.enter_context(open_reader(info.path))
         readers = {
@@ -297,7 +299,6 @@ def _measure(info: AudioInfo, cleaned: Cleaned) -> Operation[_Measured]:
                 peaks[place] = max(peaks[place], float(np.abs(taken).max()))
                 squares[place] += float(np.einsum("ij,ij->", taken, taken))
                 delta -= taken
-            changed += int(np.count_nonzero(delta))
             block = block + delta
             peak = max(peak, float(np.abs(block).max()))
             for bits in overs:
@@ -306,20 +307,22 @@ def _measure(info: AudioInfo, cleaned: Cleaned) -> Operation[_Measured]:
             yield Progress("measuring", done, info.frames, info.seconds)
     count = max(1, info.frames * info.channels)
     levels = {place: (to_dbfs(peaks[place]), to_dbfs(math.sqrt(squares[place] / count))) for place in parts}
-    return _Measured(peak, overs, changed, levels)
+    return _Measured(peak, overs, levels)
 
 
-def _trim_db(overs: int, peak: float, bits: int | None, policy: OversPolicy | None, out: Path) -> float:
+def _trim_db(overs: int, peak: float, fmt: OutputFormat, policy: OversPolicy | None, out: Path) -> float:
     """By how much the whole is lowered for samples that integers can't hold. Raises UnbakeError without a policy."""
+    bits = integer_bits(fmt.subtype)
     if not overs or bits is None:
         return 0.0
     peak_dbfs = 20.0 * math.log10(peak)
     if policy is None:
+        floats = "FLOAT" in subtypes_of(fmt.container)
         raise UnbakeError(
             f"{overs} samples of the cleaned sound exceed full scale (peak {peak_dbfs:+.2f} dBFS), and {bits} bits "
             "can't hold them; nothing was written",
             where=out,
-            remedy="say --overs trim or clip, or write float with --subtype float",
+            remedy=f"say --overs trim or clip, or write {'with --subtype float' if floats else 'a WAV, in float'}",
         )
     if policy == "clip":
         return 0.0
@@ -337,12 +340,13 @@ def _write(
     removed_fmt: OutputFormat | None,
     *,
     force: bool,
-) -> Operation[None]:
-    """Writes the cleaned file, and what was taken away: both or neither."""
+) -> Operation[int]:
+    """Writes the cleaned file, and what was taken away: both or neither. Returns how many samples it changed."""
     metadata = read_metadata(info.path)
     bits = integer_bits(fmt.subtype)
     gain = 10.0 ** (trim_db / 20.0)
     dither = TpdfDither(cleaned.sha256.encode(), info.channels)
+    changed = 0
     with ExitStack() as stack:
         writer = stack.enter_context(open_writer(out, fmt, frames=info.frames, force=force))
         beside = None
@@ -353,27 +357,23 @@ def _write(
                 beside.write(-delta)
             block = source + delta if trim_db == 0.0 else (source + delta) * gain
             if bits is None:
+                written = block if fmt.subtype == "DOUBLE" else block.astype(np.float32)
                 writer.write(block)
             else:
-                # samples that nothing was done to are on the grid already, and stay what they are
-                due = 1.0 if trim_db != 0.0 else (delta != 0.0)
-                writer.write_codes(quantise(block, bits, dither.block(writer.frame, block.shape[1]) * due))
+                noise = dither.block(writer.frame, block.shape[1])
+                if trim_db == 0.0:
+                    # what nothing was done to stays what it is, where these integers have it
+                    noise *= (delta != 0.0) | (np.rint(source * 2.0 ** (bits - 1)) != source * 2.0 ** (bits - 1))
+                codes = quantise(block, bits, noise)
+                written = codes_to_float(codes, bits)
+                writer.write_codes(codes)
+            changed += int(np.count_nonzero(written != source))
             yield Progress("writing", writer.frame, info.frames, info.seconds)
         writer.finish(metadata)
         if beside is not None:
             beside.commit()
         writer.commit(metadata)
-
-
-def _write_removed(
-    info: AudioInfo, cleaned: Cleaned, removed: Path, fmt: OutputFormat, *, force: bool
-) -> Operation[None]:
-    with ExitStack() as stack:
-        writer = stack.enter_context(open_writer(removed, fmt, frames=info.frames, force=force))
-        for _, delta in _sides(info, cleaned, stack):
-            writer.write(-delta)
-            yield Progress("writing", writer.frame, info.frames, info.seconds)
-        writer.commit()
+    return changed
 
 
 def _sides(info: AudioInfo, cleaned: Cleaned, stack: ExitStack) -> Iterator[tuple[Block, Block]]:

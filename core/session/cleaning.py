@@ -68,7 +68,7 @@ class CleanupStep(Processor, frozen=True, kw_only=True):
 
 
 class Declip(CleanupStep, frozen=True, tag="declip", kw_only=True):
-    """Puts back the peaks that were cut off, as sparse in frequency as every sample that was not allows."""
+    """Puts back the peaks that were cut off, as every sample that was not foretells them."""
 
     level_dbfs: Annotated[
         float,
@@ -151,7 +151,7 @@ class Denoise(CleanupStep, frozen=True, tag="denoise", kw_only=True):
         ),
     ] = 20.0
     from_seconds: Annotated[Seconds, Meta(title="noise from", description="where nothing but noise is heard")] = 0.0
-    to_seconds: Annotated[Seconds, Meta(title="noise to", description="the end of that stretch")] = 0.0
+    to_seconds: Annotated[Seconds, Meta(title="to", description="the end of that stretch")] = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

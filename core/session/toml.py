@@ -165,10 +165,12 @@ class Origin:
             found = _look_up(value, inner)
             if isinstance(found, float) and not math.isfinite(found):
                 what = f"is {found}, not a number that can be used"
+            elif what.startswith(NO_CHOICE):
+                what = f"{found!r} is {NO_CHOICE}"
             elif field is None and found is not None and not isinstance(found, (dict, list)):
                 what += f", but it is {found!r}"
             hint = _nearest(field, kind, value, inner) if what == UNKNOWN else None
-            if what.startswith(NO_CHOICE):
+            if what.endswith(NO_CHOICE):
                 hint = f"it can be {', '.join(map(str, _choices(kind, value, inner)))}"
             self.fail(what, (*steps, *inner, *([field] if field else [])), hint)
 

@@ -39,8 +39,9 @@ def _step(name: str, where: str) -> Any:
 
 
 def told(steps: Sequence[Step], assignments: Sequence[str]) -> tuple[Step, ...]:
-    """Steps with `STEP.PARAMETER=VALUE` assignments made. Raises UnbakeError naming the assignment."""
-    found = list(steps)
+    """Steps with all of the `STEP.PARAMETER=VALUE` assignments made. Raises UnbakeError naming what is wrong."""
+    fields = [msgspec.to_builtins(step) for step in steps]
+    changed: list[int] = []
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         kind, dot, field = path.strip().partition(".")
@@ -48,14 +49,18 @@ def told(steps: Sequence[Step], assignments: Sequence[str]) -> tuple[Step, ...]:
             raise UnbakeError("not an assignment; write STEP.PARAMETER=VALUE", where=assignment)
         if field in ("hash", "type"):
             raise UnbakeError(f"{field} can't be set", where=assignment)
-        places = [place for place, step in enumerate(found) if _kind_of(step) == kind]
+        places = [place for place, step in enumerate(steps) if _kind_of(step) == kind]
         if not places:
-            have = ", ".join(map(_kind_of, found))
+            have = ", ".join(map(_kind_of, steps))
             raise UnbakeError(f"{kind} is not among the steps", where=assignment, remedy=f"they are {have}")
         for place in places:
-            fields = {**msgspec.to_builtins(found[place]), field: files.typed_value(text.strip(), assignment)}
-            found[place] = Origin(assignment).convert(fields, type(found[place]), (kind,))
-    return tuple(found)
+            fields[place][field] = files.typed_value(text.strip(), assignment)
+        changed += places
+    # what belongs together, such as the two ends of a stretch, comes in any order
+    return tuple(
+        Origin("--set").convert(fields[place], type(step), (_kind_of(step),)) if place in changed else step
+        for place, step in enumerate(steps)
+    )
 
 
 def _kind_of(step: CleanupStep) -> str:

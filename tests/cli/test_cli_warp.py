@@ -341,6 +341,7 @@ def test_a_session_along_a_map_renders_with_its_proof(unbake, folder: Path) -> N
     assert made.json["warp"]["apart_residual"]["rms_dbfs"] > -60
     assert made.json["certificate"]["untouched_residual_dbfs"] <= made.json["certificate"]["quantisation_dbfs"]
     assert unbake("verify", folder / "made.wav").code == 0
+    assert unbake("session", "warp", session, "--none", "--to-bpm", "100").code == 2
     assert unbake("session", "warp", session, "--none").code == 0
     assert "warp:" not in unbake("session", "show", session).out
     assert unbake("session", "undo", session).code == 0

@@ -383,7 +383,7 @@ def _clean(commands: argparse._SubParsersAction) -> None:
     goal.add_argument(
         "-o", "--output", type=_path, metavar="OUT", help="the cleaned file; 32-bit float where it can be"
     )
-    goal.add_argument("--find", action="store_true", help="only say what is found; writes no cleaned file")
+    goal.add_argument("--find", action="store_true", help="only say what is found; writes no file")
     _cleanup(parser)
     parser.add_argument("--removed", type=_path, metavar="FILE", help="write what was taken away, to be listened to")
     parser.add_argument("--subtype", metavar="S", help="sample format, such as float, 24, 16 (default: float)")

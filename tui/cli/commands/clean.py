@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from core.errors import UnbakeError
 from core.jobs.clean import CleanReport, CleanRequest, StepOutcome, clean_file
 from tui.cli.terminal import drive, emit, level, table
 
 
 def run(options: Namespace) -> int:
     """A file through the clean-up bench."""
-    if options.find and options.removed is None and (options.overs or options.subtype):
-        raise UnbakeError("--find writes no cleaned file", remedy="leave --subtype and --overs out, or say -o OUT")
     request = CleanRequest(
         steps=options.steps,
         preset=options.preset,
@@ -28,20 +25,24 @@ def run(options: Namespace) -> int:
 
 
 def _rows(report: CleanReport) -> list[tuple[str, ...]]:
-    only_found = report.output is None and report.removed is None
-    passed_over = "" if only_found else ", not done unasked"
+    passed_over = "" if report.output is None else ", not done unasked"
     rows: list[tuple[str, ...]] = [(step.finding.type, _told(step, passed_over)) for step in report.steps]
     if report.output is not None:
         rows.append(("written", f"{report.output}, {report.subtype}"))
+        rows.append(("changed", _changed(report)))
     if report.removed is not None:
         rows.append(("taken away", report.removed))
-    if not only_found:
-        rows.append(("changed", _changed(report)))
     if report.overs:
-        lowered = f"; the whole is {-report.trim_db:.3f} dB lower" if report.trim_db else ""
-        rows.append(("overs", f"{report.overs} samples, peak {level(report.peak_dbfs, 'dBFS')}{lowered}"))
+        rows.append(("overs", _overs(report)))
     rows.append(("took", f"{report.seconds:.1f} s, {report.realtime_factor:.1f}x real time"))
     return rows
+
+
+def _overs(report: CleanReport) -> str:
+    said = f"{report.overs} samples beyond full scale, peak {level(report.peak_dbfs, 'dBFS')}"
+    if report.trim_db:
+        return f"{said}; the whole is {-report.trim_db:.3f} dB lower for them"
+    return said + ("; cut off at full scale" if report.clipped else "")
 
 
 def _changed(report: CleanReport) -> str:

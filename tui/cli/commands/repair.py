@@ -88,7 +88,7 @@ def in_words(certificate: Certificate) -> str:
     rows = [
         ("output", certificate.output),
         ("format", _format(certificate)),
-        ("changed", ", ".join(certificate.changed) or "nothing"),
+        ("changed", ", ".join(certificate.changed) or ("nothing" if proof.identical else "no stem")),
         ("stems", stems),
         ("proof", verdict),
         ("loudness", f"{level(before.lufs_i, 'LUFS')} -> {level(after.lufs_i, 'LUFS')}"),

@@ -6,9 +6,11 @@ from argparse import Namespace
 from pathlib import Path
 
 from core.audio.speakers import default_speakers
+from core.errors import UnbakeError
 from core.jobs import bring as bringing
 from core.jobs import sessions
 from core.jobs.clean import CleanRequest, clean_session
+from core.jobs.maps import MapRequest
 from core.jobs.warp import warp_session
 from core.measure.contained import DepthBand, Given
 from core.session import blind, files, history, words
@@ -118,18 +120,23 @@ def drop(options: Namespace) -> int:
 
 def warp(options: Namespace) -> int:
     """A time map for a session, or none."""
-    request = None if options.none else map_request(options)
-    return _tell(options, str(options.session), drive(warp_session(options.session, request), options))
+    request = map_request(options)
+    if options.none and request != MapRequest():
+        raise UnbakeError("--none takes the time map out", remedy="leave out --none, or what says which one")
+    operation = warp_session(options.session, None if options.none else request)
+    return _tell(options, str(options.session), drive(operation, options))
 
 
 def clean(options: Namespace) -> int:
     """A clean-up for a session or one of its strips, or none."""
-    request = None
-    if not options.none:
-        request = CleanRequest(
-            steps=options.steps, preset=options.preset, values=tuple(options.values), device=options.device
-        )
-    operation = clean_session(options.session, request, apply=options.apply, strip=options.strip)
+    request = CleanRequest(
+        steps=options.steps, preset=options.preset, values=tuple(options.values), device=options.device
+    )
+    if options.none and (request != CleanRequest(device=options.device) or options.apply):
+        raise UnbakeError("--none takes the clean-up out", remedy="leave out --none, or what says which one")
+    operation = clean_session(
+        options.session, None if options.none else request, apply=options.apply, strip=options.strip
+    )
     return _tell(options, str(options.session), drive(operation, options))
 
 
