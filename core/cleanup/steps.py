@@ -24,7 +24,7 @@ VERSIONS = {
     "declip": "2",
     "declick": "2",
     "decrackle": "2",
-    "dehum": "4",
+    "dehum": "3",
     "denoise": "1",
     "deecho": "1",
     "dereverb": "1",

@@ -211,17 +211,6 @@ def test_a_pedal_off_the_mains_is_told_and_not_proposed(tmp_path: Path) -> None:
     assert "off 50 and 60 Hz" in found.detail
 
 
-def test_spikes_of_a_note_s_waveform_are_no_hum(tmp_path: Path) -> None:
-    time = np.arange(10 * RATE) / RATE
-    lines = [n for n in range(7, 200) if n % 11]
-    sound = 0.3 * np.sin(2 * np.pi * 440 * time) + 1e-3 * np.sum(
-        [np.cos(2 * np.pi * 60 * n * time) for n in lines], axis=0
-    )
-    found, _ = carried_out(tmp_path, sound, Dehum())
-    assert not found.found
-    assert "first" in found.detail
-
-
 def test_hum_that_fades_with_the_file_is_hum(tmp_path: Path) -> None:
     fade = np.minimum(1.0, np.arange(60 * RATE)[::-1] / (8.0 * RATE)) ** 3
     found, _ = carried_out(tmp_path, (music(60.0) + mains(60.0)) * fade)

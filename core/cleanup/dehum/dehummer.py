@@ -33,8 +33,6 @@ GRID: Final = 0.002
 """if it is as near to the mains as power grids keep it."""
 ASTRAY: Final = 0.6
 """Whatever is off the mains may be a note: it is told, at this confidence, and not taken out unasked."""
-LOWEST_LINES: Final = 6
-"""Hum has at least one of its first lines."""
 EDGE_HALVES: Final = 2
 """Hum is there from the beginning to the end; what is missing there for so many half seconds of sound is a note."""
 FADE_SECONDS: Final = 0.05
@@ -163,8 +161,6 @@ class Dehummer(Cleaner[Dehum]):
                     f"what there is at {named} is nowhere clear enough to tell hum from notes: "
                     "give its frequency if it is hum"
                 )
-            if not lines.there[:, :LOWEST_LINES].any():
-                return _none(f"a comb of {named} without its first {LOWEST_LINES} lines, which are those of notes")
             if STEADY_DB < lines.spread_db < math.inf:
                 return _none(
                     f"a tone at {named} swings by {lines.spread_db:.0f} dB as notes do: give its frequency if it is hum"
