@@ -25,7 +25,7 @@ VERSIONS = {
     "declick": "2",
     "decrackle": "2",
     "dehum": "3",
-    "denoise": "1",
+    "denoise": "2",
     "deecho": "1",
     "dereverb": "1",
 }

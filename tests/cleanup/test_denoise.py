@@ -203,6 +203,17 @@ def test_a_file_of_nothing_but_noise_is_turned_down_as_a_whole(tmp_path: Path) -
     assert 10 * np.log10(np.mean(out**2)) == pytest.approx(-40.0, abs=0.5)
 
 
+@pytest.mark.parametrize("freq_hz", [50.0, 441.3, 5000.0])
+def test_what_a_window_leaks_of_a_steady_tone_is_no_noise(tmp_path: Path, freq_hz: float) -> None:
+    time = np.arange(8 * RATE) / RATE
+    tone = 0.5 * np.sin(2 * np.pi * freq_hz * time)
+    for sound in (tone, tone + 0.05):
+        found, _ = cleaned(written(tmp_path, np.stack([sound, sound])))
+        assert not found.found, found.detail
+    found, _ = cleaned(written(tmp_path, tone[None] + 0.01 * np.random.default_rng(3).standard_normal((1, len(tone)))))
+    assert found.found
+
+
 def test_songs_apart_by_digital_silence_are_not_learnt_from_it(tmp_path: Path) -> None:
     noisy = beeps(4.0) + noise_like(beeps(4.0), 20.0)
     gap = np.zeros((2, 3 * RATE))

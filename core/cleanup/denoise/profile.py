@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-from scipy import special
+from scipy import signal, special
 
 from core.audio.formats import BLOCK_FRAMES
 from core.cleanup.denoise.spectra import Padded, spectra, turned, window_frames
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 BANDS_AN_OCTAVE: Final = 4
 LEAST_BINS: Final = 6
+LEAKED_DB: Final = 6.0
+"""What the window leaks into a band from all others has to be so far under what is there, or else it is no floor."""
 CELL_WINDOWS: Final = 4
 """Windows, half overlapped, that a cell is the mean of."""
 LOWEST_DB: Final = -120.0
@@ -264,6 +266,7 @@ class Levels:
         level_db = 10.0 * np.log10(np.maximum(mean.mean(axis=0), 1e-30))
         sounding = ~np.any(silent[: cells * CELL_WINDOWS].reshape(cells, -1), axis=1)
         taken = (level_db >= LOWEST_DB) & (level_db < HIGHEST_DB) & sounding.reshape(-1, 1)
+        taken &= mean.mean(axis=0) > 10.0 ** (LEAKED_DB / 10.0) * self._leaked(powers, cells)
         step = np.clip(((level_db - LOWEST_DB) * STEPS_A_DB).astype(np.int64), 0, self._counts.shape[1] - 1)
         bands = np.broadcast_to(np.arange(len(starts)), step.shape)
         np.add.at(self._counts, (bands[taken], step[taken]), 1)
@@ -272,6 +275,19 @@ class Levels:
         rows, bins = step * KEPT_STEPS_A_DB // STEPS_A_DB, np.arange(len(self._band_of))
         for cell in range(cells):
             self._spectra[rows[cell, self._band_of], :, bins] += sums[:, cell].T * taken[cell, self._band_of, None]
+
+    def _leaked(self, powers: NDArray[np.float64], cells: int) -> NDArray[np.float64]:
+        """What comes into each band of a cell from bins further away than the main lobe, at most: [cells, bands].
+
+        In the spectrum of a sine window a tone d bins away is down by (4 d^2 - 1)^2 in power.
+        """
+        own = powers[: self._channels, : cells * CELL_WINDOWS].mean(axis=0)
+        own = own.reshape(cells, CELL_WINDOWS, -1).mean(axis=1)
+        away = np.arange(1 - own.shape[1], own.shape[1])
+        lobes = np.where(np.abs(away) > 2, 1.0 / np.square(4.0 * np.square(away) - 1.0), 0.0)
+        leaked = np.maximum(signal.oaconvolve(own, lobes[None], axes=1), 0.0)
+        leaked = leaked[:, own.shape[1] : 2 * own.shape[1] - 2]
+        return np.add.reduceat(leaked, self.edges[:-1] - 1, axis=1) / np.diff(self.edges)
 
     def floors(self) -> Floors | None:
         """The floor of every band; None where there is none that is surely one of noise.
